@@ -1,0 +1,1 @@
+"""friedel: which phases are where in this sample, and how sure are we?"""

@@ -1,0 +1,1 @@
+"""Value types, grids, units and errors; imports numpy and nothing else of friedel."""

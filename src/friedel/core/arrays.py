@@ -1,0 +1,65 @@
+"""Array types, and what "lazy" means here: an array that is read when it is sliced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from friedel.core.errors import DataError
+
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+ComplexArray = NDArray[np.complex128]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+AnyArray = NDArray[Any]
+
+
+class LazyArray(Protocol):
+    """What numpy, zarr, h5py and dask arrays and friedel's guarded files have in common.
+
+    ``np.asarray(lazy[a:b])`` reads just that part.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+        ...
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Read a part of the array."""
+        ...
+
+
+def read_only(array: Any, *, ndim: int, name: str, dtype: Any = np.float64) -> AnyArray:
+    """Return a read-only array of the given number of axes and type; raise DataError otherwise."""
+    out = np.array(array, dtype=dtype)
+    if out.ndim != ndim:
+        raise DataError(f"{name} must have {ndim} axes, got shape {out.shape}.")
+    out.flags.writeable = False
+    return out
+
+
+def require_finite(array: AnyArray, *, name: str) -> None:
+    """Raise DataError that counts the NaN and infinite values, if there are any."""
+    if array.dtype.kind not in "fc":
+        return
+    bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise DataError(f"{name} has {bad} values of {array.size} that are NaN or infinite. Mask or repair them first.")
+
+
+def require_axes(shape: Iterable[int], axes: tuple[str, ...], *, name: str, hint: str = "") -> None:
+    """Raise DataError if a shape does not have one positive length for each named axis."""
+    shape = tuple(shape)
+    if len(shape) != len(axes) or min(shape, default=1) < 1:
+        wanted = ", ".join(axes)
+        raise DataError(f"{name} must have shape ({wanted}) with positive lengths, got {shape}. {hint}".strip())

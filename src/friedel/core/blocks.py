@@ -1,0 +1,67 @@
+"""Mapping a function over the patterns of a scan: the one place that knows about parallel workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+from friedel.core.arrays import AnyArray
+from friedel.core.images import PatternScan
+
+Result = TypeVar("Result")
+
+#: Bytes of raw patterns that one block may hold.
+BLOCK_BYTES = 64 * 2**20
+
+
+def row_blocks(scan: PatternScan, block_bytes: int = BLOCK_BYTES) -> list[tuple[int, int]]:
+    """Cut the scan's rows into blocks (start, stop) of at most ``block_bytes`` raw bytes, at least one row each."""
+    ry, rx = scan.scan_shape
+    ky, kx = scan.pattern_shape
+    rows = max(1, block_bytes // (rx * ky * kx * scan.data.dtype.itemsize))
+    return [(start, min(start + rows, ry)) for start in range(0, ry, rows)]
+
+
+def map_patterns(
+    function: Callable[[AnyArray], Result],
+    scan: PatternScan,
+    *,
+    executor: Executor | None = None,
+    skip: Container[int] = (),
+) -> Iterator[tuple[int, Result]]:
+    """Apply a pure function to every block of scan rows and yield (first row, result) as blocks finish.
+
+    Parameters
+    ----------
+    function
+        Takes patterns (rows, rx, ky, kx); picklable if an executor with processes is used.
+    executor
+        Anything with the interface of ``concurrent.futures``: a process pool, or ``dask.distributed``'s
+        ``Client.get_executor()``. None runs in this process.
+    skip
+        First rows of blocks that need no work, for resuming.
+
+    Notes
+    -----
+    At most two blocks per worker are in flight, so that memory stays bounded however long the scan is. Results come
+    in row order, whatever the number of workers.
+    """
+    blocks = [block for block in row_blocks(scan) if block[0] not in skip]
+    if executor is None:
+        for start, stop in blocks:
+            yield start, function(scan.rows(start, stop))
+        return
+    waiting: list[tuple[int, Future[Result]]] = []
+    ahead = 2 * int(getattr(executor, "_max_workers", 0) or 8)
+    for start, stop in blocks:
+        waiting.append((start, executor.submit(_read_and_apply, function, scan, start, stop)))
+        if len(waiting) >= ahead:
+            first, future = waiting.pop(0)
+            yield first, future.result()
+    for first, future in waiting:
+        yield first, future.result()
+
+
+def _read_and_apply(function: Callable[[AnyArray], Result], scan: PatternScan, start: int, stop: int) -> Result:
+    return function(scan.rows(start, stop))

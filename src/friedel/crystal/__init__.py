@@ -1,0 +1,1 @@
+"""Crystals, reflections, zone axes and the phase library."""

@@ -1,0 +1,1 @@
+"""From spots to phases: lattices, matching, probabilities, maps."""

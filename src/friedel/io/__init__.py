@@ -1,0 +1,1 @@
+"""Readers and writers, and the guarded child process that runs vendor readers."""

@@ -1,0 +1,1 @@
+"""Recipes and runs: the road from a file to a run folder."""

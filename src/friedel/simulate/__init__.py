@@ -1,0 +1,1 @@
+"""Simulated patterns, scans and micrographs with their truth."""

@@ -1,0 +1,1 @@
+"""Spot detection, sub-pixel refinement and Friedel pairs."""
