@@ -100,10 +100,9 @@ def _require_room(crystal: Crystal, atoms: UnitCellAtoms) -> None:
 
 def chemical_formula(crystal: Crystal) -> str:
     """Contents of the cell per formula unit, elements in the order of the sites, such as "LiNi0.8Mn0.1Co0.1O2"."""
-    amounts = _amounts(crystal)
-    units = _formula_units(crystal)
-    return "".join(f"{symbol}{'' if n == 1 else f'{n:g}'}" for symbol, n in
-                   ((symbol, round(total / units, 3)) for symbol, total in amounts.items()))  # fmt: skip
+    units = crystal.formula_units or _formula_units(crystal)
+    amounts = {symbol: round(total / units, 3) for symbol, total in _amounts(crystal).items()}
+    return "".join(symbol if amount == 1 else f"{symbol}{amount:g}" for symbol, amount in amounts.items())
 
 
 def density_g_cm3(crystal: Crystal) -> float:

@@ -12,7 +12,7 @@ import gemmi
 from friedel.core.errors import CorruptFileError, CrystalError, FileError, FileTooLargeError, UnsupportedFileError
 from friedel.crystal.atoms import unit_cell_atoms
 from friedel.crystal.spacegroup import SpaceGroup, space_group, space_group_of_hall, space_group_of_operations
-from friedel.crystal.structure import DEFAULT_B_ISO_A2, MAX_ATOMIC_NUMBER, Cell, Crystal, Site
+from friedel.crystal.structure import DEFAULT_B_ISO_A2, MAX_ATOMIC_NUMBER, MAX_B_ISO_A2, Cell, Crystal, Site
 
 MAX_BYTES = 4 * 2**20
 MAX_BLOCKS = 100
@@ -48,7 +48,8 @@ def read_cif(path: str | Path) -> Crystal:
     block = _structure_block(path, _parse(path, _read_text(path)))
     try:
         cell = _cell(block)
-        crystal = Crystal(path.stem, cell, _space_group(block, cell), _sites(block), _source(block))
+        group = _space_group(block, cell)
+        crystal = Crystal(path.stem, cell, group, _sites(block), _source(block), _formula_units(block))
         unit_cell_atoms(crystal)
     except CrystalError as error:
         raise CrystalError(f"{path}: {error}") from None
@@ -156,6 +157,9 @@ def _site(row: list[str | None]) -> Site:
     occupancy = _number_or(row[5], 1.0, label, "occupancy")
     u_iso = _number_or(row[7], DEFAULT_B_ISO_A2 / (8 * math.pi**2), label, "U_iso")
     b_iso = _number_or(row[6], 8 * math.pi**2 * u_iso, label, "B_iso")
+    if b_iso > MAX_B_ISO_A2:
+        # Drawing programs write U = 1 Å^2, that is B = 79 Å^2, for "not known"; no atom of a crystal moves that far.
+        b_iso = DEFAULT_B_ISO_A2
     return Site(label, _element(symbol) if symbol else _element_of_label(label), (x, y, z), occupancy, b_iso)
 
 
@@ -192,9 +196,14 @@ def _is_element(name: str) -> bool:
     return bool(name) and element.name == name and 1 <= element.atomic_number <= MAX_ATOMIC_NUMBER
 
 
+def _formula_units(block: gemmi.cif.Block) -> int | None:
+    text = _text(block, "_cell_formula_units_Z")
+    return int(text) if text.isdecimal() and 1 <= int(text) <= MAX_SITES else None
+
+
 def _source(block: gemmi.cif.Block) -> str:
     if references := _text(block, "_publ_section_references"):
-        return references
+        return " ".join([references, _text(block, "_publ_section_comment")]).rstrip()
     authors = _text(block, "_publ_author_name", "_citation_author_name")
     journal = _text(block, "_journal_name_full", "_citation_journal_full")
     volume = _text(block, "_journal_volume", "_citation_journal_volume")

@@ -78,6 +78,8 @@ class Crystal:
         Independent sites, at least one.
     source
         Reference of the cell and sites; empty where not known.
+    formula_units
+        How often the cell holds the chemical formula (Z); None where not stated.
 
     Raises
     ------
@@ -90,6 +92,7 @@ class Crystal:
     space_group: SpaceGroup
     sites: tuple[Site, ...]
     source: str = ""
+    formula_units: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cell", tuple(float(x) for x in self.cell))
