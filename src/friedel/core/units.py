@@ -11,9 +11,9 @@ _TIME_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
 
 def _plain(unit: str) -> str:
     """Fold the spellings of a unit found in files into one: ``Å`` -> ``a``, ``µm`` -> ``um``, ``nm^-1`` -> ``1/nm``."""
-    text = unit.strip().replace("\N{ANGSTROM SIGN}", "A").replace("Å", "A")
+    text = unit.replace("$", "").strip().replace("\N{ANGSTROM SIGN}", "A").replace("Å", "A")
     text = text.replace("µ", "u").replace("μ", "u").replace("−", "-").replace("⁻¹", "^-1").replace(" ", "")
-    for tail in ("^-1", "**-1", "^{-1}", "$^{-1}$", "-1"):
+    for tail in ("^-1", "**-1", "^{-1}", "-1"):
         if text.endswith(tail):
             text = "1/" + text.removesuffix(tail)
     text = text.replace("1/(", "1/").removesuffix(")").lower()
