@@ -19,23 +19,56 @@ from friedel.crystal.structure import Crystal
 ALIASES = {
     "lithium": "li",
     "sodium": "na",
+    "magnesium": "mg",
+    "titanium": "ti",
     "silicon": "si",
     "germanium": "ge",
     "gold": "au",
     "silver": "ag",
     "copper": "cu",
+    "platinum": "pt",
+    "lead": "pb",
     "aluminium": "al",
     "aluminum": "al",
     "iron": "fe",
     "ferrite": "fe",
+    "gammairon": "austenite",
+    "gammafe": "austenite",
     "nickel": "ni",
+    "carbon": "graphite",
+    "corundum": "al2o3",
+    "sapphire": "al2o3",
+    "hematite": "fe2o3",
+    "magnetite": "fe3o4",
+    "wuestite": "feo",
+    "cuprite": "cu2o",
+    "tenorite": "cuo",
+    "rutile": "tio2-rutile",
+    "tio2": "tio2-rutile",
+    "anatase": "tio2-anatase",
+    "quartz": "sio2-quartz",
+    "sio2": "sio2-quartz",
+    "calcite": "caco3-calcite",
+    "caco3": "caco3-calcite",
+    "pyrite": "fes2",
+    "fe3c": "cementite",
+    "gphase": "ni16ti6si7",
+    "ice": "ice-ih",
+    "fluorite": "caf2",
+    "ceria": "ceo2",
+    "sic": "sic-3c",
+    "hbn": "bn",
+    "batio3": "batio3-cubic",
+    "sto": "srtio3",
     "nmc811": "nmc811-o3",
+    "ncm811": "nmc811-o3",
+    "lco": "licoo2",
+    "lno": "linio2",
     "lmo": "limn2o4",
     "lnmo": "lini0.5mn1.5o4",
     "lfp": "lifepo4",
     "lto": "li4ti5o12",
-    "lco": "licoo2",
-    "lno": "linio2",
+    "zabuyelite": "li2co3",
 }
 
 
@@ -147,10 +180,9 @@ def add_phase(path: str | Path, name: str | None = None) -> Crystal:
     target = user_folder() / f"{name}.cif"
     try:
         _copy_new(path, target)
-    except FileExistsError:
-        raise FileError(target, "exists already", "Remove it first, or pass --name with another name.") from None
     except OSError as error:
-        raise FileError(target, f"cannot be written: {error.strerror}", "Set FRIEDEL_PHASES to a folder.") from None
+        remedy = "Set FRIEDEL_PHASES to a folder that you can write to, or pass --name."
+        raise FileError(target, f"cannot be written: {error.strerror}", remedy) from None
     return replace(crystal, name=name)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gemmi
 import numpy as np
-import spglib
 
 from friedel.core.arrays import FloatArray, IntArray, read_only
 from friedel.core.errors import CrystalError
@@ -86,11 +86,10 @@ def space_group(symbol: str, *, alpha_deg: float = 0.0, gamma_deg: float = 0.0) 
         If there is no such group.
     """
     name = " ".join(symbol.replace("_", " ").split()).replace(" :", ":")
-    found = gemmi.find_spacegroup_by_name(name, alpha_deg, gamma_deg, "2")
-    if found is None and name.isdigit():
-        found = gemmi.find_spacegroup_by_number(int(name))
-        if found is not None:
-            found = gemmi.find_spacegroup_by_name(found.hm, alpha_deg, gamma_deg, "2") or found
+    if name.isdecimal():
+        known = gemmi.find_spacegroup_by_number(int(name)) if 1 <= int(name) <= 230 else None
+        name = known.hm if known else ""
+    found = gemmi.find_spacegroup_by_name(name, alpha_deg, gamma_deg, "2") if name else None
     if found is None:
         raise CrystalError(f"{symbol!r} is not a space group. Give its Hermann-Mauguin symbol, such as 'F m -3 m'.")
     return _from_gemmi(found)
@@ -126,10 +125,24 @@ def space_group_of_operations(triplets: Sequence[str]) -> SpaceGroup:
         return _from_gemmi(found)
     rotations, translations = _arrays_of(operations)
     _require_group(rotations, translations)
-    kind = spglib.get_spacegroup_type_from_symmetry(rotations.astype("intc"), translations)
+    symbol, number = _type_of_operations(rotations, translations)
+    return SpaceGroup(f"{symbol} (own setting)", number, rotations, translations)
+
+
+def _type_of_operations(rotations: IntArray, translations: FloatArray) -> tuple[str, int]:
+    """Hermann-Mauguin symbol and number of the type of a group in any setting, by spglib."""
+    import spglib
+
+    with warnings.catch_warnings():
+        # spglib 2.7 and later warn at every call that its way of reporting errors will change; both ways are handled.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            kind = spglib.get_spacegroup_type_from_symmetry(rotations.astype("intc"), translations)
+        except Exception as error:  # noqa: BLE001 - the class of spglib's error differs between versions
+            raise CrystalError(f"The operations of symmetry belong to no space group: {error}.") from None
     if kind is None:
-        raise CrystalError(f"The {len(triplets)} operations of symmetry belong to no space group.")
-    return SpaceGroup(f"{kind.international_full} (own setting)", int(kind.number), rotations, translations)
+        raise CrystalError(f"The {len(rotations)} operations of symmetry belong to no space group.")
+    return str(kind.international_full), int(kind.number)
 
 
 def _from_gemmi(found: gemmi.SpaceGroup) -> SpaceGroup:

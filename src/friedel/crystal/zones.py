@@ -40,8 +40,9 @@ class ZoneNet:
         Whether the structure factor vanishes, (N,): by centring, by screw axes and glide planes, or by the sites.
         Double diffraction may light up the last two, never the first.
     basis_inv_a
-        Rows (2, 2), in order (ky, kx), of the two shortest vectors of the net that the allowed reflections span; the
-        first along +kx, the second 60 to 120 degrees from it towards +ky.
+        Rows (2, 2), in order (ky, kx), of the two shortest vectors of the net that the allowed reflections span, the
+        second 60 to 120 degrees from the first in the sense from kx to ky. A vector of the basis may itself be extinct
+        where screw axes or glide planes thin out a row.
     """
 
     uvw: tuple[int, int, int]
@@ -107,15 +108,16 @@ def zone_net(crystal: Crystal, uvw: tuple[int, int, int] | IntArray, g_max_inv_a
     if not 0 < g_max_inv_a <= 20:
         raise CrystalError(f"The largest |g| must lie in (0, 20] 1/Å, got {g_max_inv_a:g}.")
     nodes = _shortest(_zone_basis(axis), crystal.reciprocal_basis_inv_a)
-    allowed = _allowed_basis(crystal, nodes)
-    frame = _frame(crystal, axis, allowed)
+    allowed = _allowed_near_origin(crystal, nodes)
+    frame = _frame(crystal, axis, allowed[0] if len(allowed) else nodes[0])
     hkl = _nodes_within(crystal, nodes, g_max_inv_a)
     k = crystal.g_inv_a(hkl) @ frame.T
-    order = np.lexsort((np.round(np.arctan2(k[:, 0], k[:, 1]) % (2 * np.pi - 1e-9), 9),
-                        np.round(np.hypot(k[:, 0], k[:, 1]), 9)))  # fmt: skip
+    azimuth = np.round(np.arctan2(k[:, 0], k[:, 1]), 9) % (2 * np.pi)
+    order = np.lexsort((azimuth, np.round(np.hypot(k[:, 0], k[:, 1]), 9)))
     hkl, k = hkl[order], k[order]
     f2, extinct = _judge(crystal, hkl)
-    return ZoneNet(axis, hkl, k, f2, extinct, _towards_ky(crystal.g_inv_a(allowed) @ frame.T))
+    basis = _right_handed(crystal.g_inv_a(_spanning_pair(crystal, nodes, allowed)) @ frame.T)
+    return ZoneNet(axis, hkl, k, f2, extinct, basis)
 
 
 def ring_radii_inv_a(net: ZoneNet, *, relative_tolerance: float = 1e-3) -> FloatArray:
@@ -177,20 +179,25 @@ def _shortest(pair: IntArray, reciprocal_basis_inv_a: FloatArray) -> IntArray:
         long = long - steps * short
 
 
-def _allowed_basis(crystal: Crystal, nodes: IntArray) -> IntArray:
-    """Two shortest hkl (2, 3) of the net that the allowed reflections near the origin span; ``nodes`` if none is."""
+def _allowed_near_origin(crystal: Crystal, nodes: IntArray) -> IntArray:
+    """Allowed hkl (N, 3) within a few steps of the origin, shortest first; N may be 0."""
     steps = np.arange(-_PROBE, _PROBE + 1)
     mn = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-    mn = mn[mn.any(axis=1)]
-    _, extinct = _judge(crystal, mn @ nodes)
-    generators = _generate(mn[~extinct])
+    hkl = mn[mn.any(axis=1)] @ nodes
+    hkl = hkl[~_judge(crystal, hkl)[1]]
+    radius = np.round(np.linalg.norm(crystal.g_inv_a(hkl), axis=1), 9)
+    return np.asarray(hkl[np.lexsort((-hkl[:, 2], -hkl[:, 1], -hkl[:, 0], radius))])
+
+
+def _spanning_pair(crystal: Crystal, nodes: IntArray, allowed: IntArray) -> IntArray:
+    """Two shortest hkl (2, 3) of the net that the allowed reflections span; ``nodes`` if they lie on one line."""
+    mn = np.rint(allowed @ np.linalg.pinv(nodes)).astype(np.int64)
+    generators = _generate(mn)
     return nodes if generators is None else _shortest(generators @ nodes, crystal.reciprocal_basis_inv_a)
 
 
 def _generate(mn: IntArray) -> IntArray | None:
     """Basis (2, 2) of the net that whole-number vectors (N, 2) span, or None if they lie on one line."""
-    if not len(mn):
-        return None
     p, q, r = 0, 0, 0  # rows (p, q) and (0, r)
     for m, n in mn.tolist():
         while m:
@@ -200,19 +207,20 @@ def _generate(mn: IntArray) -> IntArray | None:
     return np.array([[p, q], [0, r]]) if p and r else None
 
 
-def _frame(crystal: Crystal, uvw: tuple[int, int, int], allowed: IntArray) -> FloatArray:
-    """Cartesian unit vectors (2, 3) of ky and kx."""
+def _frame(crystal: Crystal, uvw: tuple[int, int, int], along_kx: IntArray) -> FloatArray:
+    """Cartesian unit vectors (2, 3) of ky and kx, the latter along a reflection of the zone."""
     z = np.array(uvw) @ crystal.direct_basis_a
-    z /= np.linalg.norm(z)
-    first = crystal.g_inv_a(allowed)[0]
-    kx = first / np.linalg.norm(first)
-    ky = np.cross(z, kx)
-    return np.stack([ky, kx])
+    kx = crystal.g_inv_a(along_kx)
+    kx /= np.linalg.norm(kx)
+    return np.stack([np.cross(z / np.linalg.norm(z), kx), kx])
 
 
-def _towards_ky(basis_inv_a: FloatArray) -> FloatArray:
-    """Reverse the second row where its ky is negative."""
-    return basis_inv_a * np.array([[1.0], [math.copysign(1.0, basis_inv_a[1, 0])]])
+def _right_handed(basis_inv_a: FloatArray) -> FloatArray:
+    """Reverse rows so that the first points to +kx and the second lies in the sense from kx to ky."""
+    first, second = basis_inv_a
+    first = first * (1.0 if first[1] > -1e-12 else -1.0)
+    turn = first[1] * second[0] - first[0] * second[1]
+    return np.stack([first, second * math.copysign(1.0, turn)])
 
 
 def _nodes_within(crystal: Crystal, nodes: IntArray, g_max_inv_a: float) -> IntArray:
