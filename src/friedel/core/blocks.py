@@ -24,7 +24,7 @@ def row_blocks(scan: PatternScan, block_bytes: int = BLOCK_BYTES) -> list[tuple[
 
 
 def map_patterns(
-    function: Callable[[AnyArray], Result],
+    function: Callable[[int, AnyArray], Result],
     scan: PatternScan,
     *,
     executor: Executor | None = None,
@@ -35,7 +35,8 @@ def map_patterns(
     Parameters
     ----------
     function
-        Takes patterns (rows, rx, ky, kx); picklable if an executor with processes is used.
+        Takes the first row of a block and its patterns (rows, rx, ky, kx); picklable if an executor with processes is
+        used.
     executor
         Anything with the interface of ``concurrent.futures``: a process pool, or ``dask.distributed``'s
         ``Client.get_executor()``. None runs in this process.
@@ -50,7 +51,7 @@ def map_patterns(
     blocks = [block for block in row_blocks(scan) if block[0] not in skip]
     if executor is None:
         for start, stop in blocks:
-            yield start, function(scan.rows(start, stop))
+            yield start, function(start, scan.rows(start, stop))
         return
     waiting: list[tuple[int, Future[Result]]] = []
     ahead = 2 * int(getattr(executor, "_max_workers", 0) or 8)
@@ -63,5 +64,5 @@ def map_patterns(
         yield first, future.result()
 
 
-def _read_and_apply(function: Callable[[AnyArray], Result], scan: PatternScan, start: int, stop: int) -> Result:
-    return function(scan.rows(start, stop))
+def _read_and_apply(function: Callable[[int, AnyArray], Result], scan: PatternScan, start: int, stop: int) -> Result:
+    return function(start, scan.rows(start, stop))

@@ -1,0 +1,137 @@
+"""``friedel info``, ``virtual`` and ``spots``: one step each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from friedel.cli.parsing import float_pair, int_pair
+from friedel.cli.progress import friendly_errors, progress_bars
+
+if TYPE_CHECKING:
+    from friedel.core.images import PatternScan
+    from friedel.io import ReadOptions
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="File of any known format.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Step = Annotated[float | None, typer.Option(help="1/Å per detector pixel, where the file lacks it.")]
+Shape = Annotated[str | None, typer.Option(help="Positions NY,NX, where the file lacks them.")]
+ScanStep = Annotated[float | None, typer.Option(help="Distance of positions, nm.")]
+Energy = Annotated[float | None, typer.Option(help="Beam energy, keV.")]
+Annulus = Annotated[str, typer.Option(help="Ring LO,HI in 1/Å.")]
+
+
+def info(
+    path: File,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a file holds, what it lacks, and which option supplies it."""
+    from friedel.io import inspect
+
+    with friendly_errors(debug=debug):
+        found = inspect(path)
+    if as_json:
+        axes = [{"name": a.name, "size": a.size, "scale": a.scale, "unit": a.unit} for a in found.axes]
+        typer.echo(
+            json.dumps(
+                {
+                    "path": str(found.path),
+                    "format": found.format_name,
+                    "kind": found.kind,
+                    "shape": list(found.shape),
+                    "dtype": found.dtype,
+                    "axes": axes,
+                    "energy_kev": found.energy_kev,
+                    "missing": [list(item) for item in found.missing],
+                    "notes": list(found.notes),
+                }
+            )
+        )
+        return
+    typer.echo(f"{found.path}\n  format   {found.format_name}\n  kind     {found.kind}")
+    typer.echo(f"  shape    {' x '.join(map(str, found.shape))}, {found.dtype}")
+    for axis in found.axes:
+        scale = f"{axis.scale:.6g} {axis.unit} per px" if axis.scale is not None and axis.unit else "no calibration"
+        typer.echo(f"  axis     {axis.name or '?':4} {axis.size:6d}  {scale}")
+    typer.echo(f"  energy   {'not stated' if found.energy_kev is None else f'{found.energy_kev:g} keV'}")
+    for what, option in found.missing:
+        typer.echo(f"  missing  {what}: pass {option}")
+    for note in found.notes:
+        typer.echo(f"  note     {note}")
+
+
+def virtual(
+    path: File,
+    annulus_inv_a: Annulus,
+    out: Annotated[Path, typer.Option("--out", help="Picture to write: .tif (calibrated), .png or .npy.")],
+    step_inv_a: Step = None,
+    scan_shape: Shape = None,
+    scan_step_nm: ScanStep = None,
+    energy_kev: Energy = None,
+    debug: Debug = False,
+) -> None:
+    """Make a virtual image of a scan: the light in an annulus about the fitted beam."""
+    with friendly_errors(debug=debug):
+        from friedel.patterns.survey import survey_scan
+        from friedel.pipeline.pictures import write_virtual_image
+
+        annulus = float_pair(annulus_inv_a) or (0.0, 0.0)
+        scan = _read_scan(path, _scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
+        with progress_bars(quiet=False) as progress:
+            survey = survey_scan(scan, annulus_inv_a=annulus, progress=lambda d, t: progress("virtual image", d, t))
+        write_virtual_image(out, survey)
+        typer.echo(out)
+
+
+def spots(
+    path: File,
+    annulus_inv_a: Annulus,
+    out: Annotated[Path, typer.Option("--out", help="Spot table to write, a .zarr folder.")],
+    step_inv_a: Step = None,
+    scan_shape: Shape = None,
+    scan_step_nm: ScanStep = None,
+    energy_kev: Energy = None,
+    debug: Debug = False,
+) -> None:
+    """Find the spots of a scan."""
+    with friendly_errors(debug=debug):
+        from friedel.core.errors import RunFolderError
+        from friedel.pipeline.run_files import write_spots
+        from friedel.pipeline.scan import ScanOptions, find_scan_spots
+
+        if out.exists():
+            raise RunFolderError(f"{out} exists already. Choose another --out, or remove it.")
+        annulus = float_pair(annulus_inv_a) or (0.0, 0.0)
+        scan = _read_scan(path, _scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
+        with progress_bars(quiet=False) as progress:
+            table = find_scan_spots(scan, replace(ScanOptions(), annulus_inv_a=annulus), progress=progress)
+        write_spots(out, table)
+        typer.echo(f"{len(table)} spots in {table.n_patterns} patterns: {out}")
+
+
+def _scan_options(
+    step_inv_a: float | None, scan_shape: str | None, scan_step_nm: float | None, energy_kev: float | None
+) -> ReadOptions:
+    from friedel.io import ReadOptions
+
+    return ReadOptions(
+        kind="scan",
+        step_inv_a=step_inv_a,
+        scan_shape=int_pair(scan_shape),
+        scan_step_nm=scan_step_nm,
+        energy_kev=energy_kev,
+    )
+
+
+def _read_scan(path: str, options: ReadOptions) -> PatternScan:
+    from friedel.core.images import PatternScan
+    from friedel.io import read
+
+    scan = read(path, options)
+    assert isinstance(scan, PatternScan)
+    return scan

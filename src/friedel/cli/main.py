@@ -1,0 +1,40 @@
+"""The ``friedel`` command."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from friedel.cli import demo, files, map, phases, recipes  # noqa: A004 - the verb's own name
+
+app = typer.Typer(
+    help="Which phases are where in this sample, and how sure are we?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("map")(map.map_command)
+app.command("run")(map.run_command)
+app.command("info")(files.info)
+app.command("virtual")(files.virtual)
+app.command("spots")(files.spots)
+app.command("demo")(demo.demo)
+app.add_typer(recipes.app, name="recipe")
+app.add_typer(phases.app, name="phases")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"friedel {version('friedel')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Which phases are where in this sample, and how sure are we?"""

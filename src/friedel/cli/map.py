@@ -1,0 +1,144 @@
+"""``friedel map`` and ``friedel run``: from a file, or a recipe, to a run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from friedel.cli.parsing import float_pair, index_range, int_pair, phase_list, rectangle
+from friedel.cli.progress import friendly_errors, progress_bars
+
+if TYPE_CHECKING:
+    from friedel.pipeline.recipe import Recipe
+
+Out = Annotated[Path, typer.Option("--out", help="Run folder to write; an earlier run there is replaced.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Local worker processes.")]
+Scheduler = Annotated[str | None, typer.Option(help="Existing Dask scheduler, tcp://host:8786.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as one line of JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def map_command(
+    path: Annotated[str, typer.Argument(metavar="INPUT", help="A 4D-STEM scan or a micrograph.")],
+    out: Out,
+    phases: Annotated[str | None, typer.Option(help="Phases: library names or .cif files, with commas.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Start from this recipe; options override it.")] = None,
+    kind: Annotated[str | None, typer.Option(help="scan, micrograph or series, where the file leaves it open.")] = None,
+    energy_kev: Annotated[float | None, typer.Option(help="Beam energy, keV.")] = None,
+    min_probability: Annotated[float | None, typer.Option(help="A phase is present from here on.  [0.5]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.  [0]")] = None,
+    step_inv_a: Annotated[float | None, typer.Option(help="Scan: 1/Å per detector pixel.")] = None,
+    centre: Annotated[str | None, typer.Option(help="Scan: transmitted beam KY,KX in px, not to be fitted.")] = None,
+    scan_shape: Annotated[str | None, typer.Option(help="Scan: positions NY,NX.")] = None,
+    scan_step_nm: Annotated[float | None, typer.Option(help="Scan: distance of positions, nm.")] = None,
+    annulus_inv_a: Annotated[str | None, typer.Option(help="Scan: ring LO,HI in which spots are sought.")] = None,
+    roi: Annotated[str | None, typer.Option(help="Analyse only Y0:Y1,X0:X1.")] = None,
+    roi_mask: Annotated[str | None, typer.Option(help="Analyse only where this image is not 0.")] = None,
+    denoise: Annotated[str, typer.Option(help="Scan: auto or none; this version ships no network.")] = "auto",
+    template: Annotated[str | None, typer.Option(help="Scan: auto, hexagon or lattice.")] = None,
+    pixel_size_a: Annotated[float | None, typer.Option(help="Micrograph: Å per pixel.")] = None,
+    detector: Annotated[str, typer.Option(help="Micrograph: auto or cfar; this version ships no network.")] = "auto",
+    frame_time_s: Annotated[float | None, typer.Option(help="Series: seconds per frame.")] = None,
+    dose_rate: Annotated[float | None, typer.Option(help="Series: e/Å²/s.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Series: frames A:B.")] = None,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    resume: Resume = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Map the phases of a scan or micrograph, and write a run folder with a report."""
+    if denoise not in ("auto", "none"):
+        raise typer.BadParameter("this version ships no denoising network; use auto or none", param_hint="--denoise")
+    if detector not in ("auto", "cfar"):
+        raise typer.BadParameter("this version ships no network; use auto or cfar", param_hint="--detector")
+    overrides = {
+        "phases": phase_list(phases),
+        "min_probability": min_probability,
+        "seed": seed,
+        "read.kind": kind,
+        "read.energy_kev": energy_kev,
+        "read.step_inv_a": step_inv_a,
+        "read.centre_px": float_pair(centre),
+        "read.scan_shape": int_pair(scan_shape),
+        "read.scan_step_nm": scan_step_nm,
+        "read.pixel_size_a": pixel_size_a,
+        "read.frame_time_s": frame_time_s,
+        "read.dose_rate_e_per_a2_s": dose_rate,
+        "read.frames": index_range(frames),
+        "region.roi": rectangle(roi),
+        "region.roi_mask": None if roi_mask is None else str(Path(roi_mask).absolute()),
+        "scan.annulus_inv_a": float_pair(annulus_inv_a),
+        "scan.template": template,
+    }
+    with friendly_errors(debug=debug):
+        made = _make_recipe(path, recipe, overrides)
+        _run(made, out, jobs, scheduler, resume=resume, as_json=as_json, quiet=quiet)
+
+
+def run_command(
+    recipe: Annotated[Path, typer.Argument(help="Recipe, such as the recipe.toml of a run folder.")],
+    out: Out,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    resume: Resume = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run a recipe."""
+    from friedel.pipeline.recipe import load_recipe
+
+    with friendly_errors(debug=debug):
+        _run(load_recipe(recipe), out, jobs, scheduler, resume=resume, as_json=as_json, quiet=quiet)
+
+
+def _make_recipe(path: str, base: Path | None, overrides: dict[str, Any]) -> Recipe:
+    """Lay the options over the recipe they start from, or over the defaults."""
+    from friedel.core.errors import RecipeError
+    from friedel.pipeline.recipe import dump_recipe, load_recipe, parse_recipe
+
+    values: dict[str, Any] = {}
+    if base is not None:
+        import tomllib
+
+        values = tomllib.loads(dump_recipe(load_recipe(base)))
+    values["input"] = str(Path(path).absolute())
+    for name, value in overrides.items():
+        if value is None:
+            continue
+        section, _, key = name.rpartition(".")
+        (values.setdefault(section, {}) if section else values)[key] = value
+    if not values.get("phases"):
+        raise RecipeError("No phases were named. Pass --phases, e.g. --phases lif,li2o; see: friedel phases list")
+    values["phases"] = [str(Path(p).absolute()) if p.lower().endswith(".cif") else p for p in values["phases"]]
+    return parse_recipe(values, "options")
+
+
+def _run(
+    recipe: Recipe, out: Path, jobs: int, scheduler: str | None, *, resume: bool, as_json: bool, quiet: bool
+) -> None:
+    from friedel.pipeline.run import RunOptions, run_recipe
+
+    command = ("friedel", *(shlex.quote(argument) for argument in sys.argv[1:]))
+    options = RunOptions(min(jobs, 4 * (os.cpu_count() or 1)), scheduler, resume, command)
+    with progress_bars(quiet=quiet or as_json) as progress:
+        summary = run_recipe(recipe, out, options, progress=progress)
+    if as_json:
+        typer.echo(json.dumps({"run": str(out), **asdict(summary)}, default=float))
+    elif not quiet:
+        for name, share in summary.fractions.items():
+            typer.echo(f"{name:>20}  {100 * share:5.1f} %")
+        for warning in summary.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        typer.echo(f"report: {out / 'report.html'}")

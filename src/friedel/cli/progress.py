@@ -1,0 +1,50 @@
+"""Progress on the terminal, and the one way out for errors."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from friedel.core.errors import FriedelError
+
+
+@contextlib.contextmanager
+def progress_bars(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar per step on stderr; on something that is no terminal, or with ``quiet``, show nothing."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bars:
+        tasks = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield show
+
+
+@contextlib.contextmanager
+def friendly_errors(*, debug: bool) -> Iterator[None]:
+    """Turn an error that friedel raises on purpose into one line on stderr and exit code 1."""
+    try:
+        yield
+    except FriedelError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; go on with --resume", err=True)
+        sys.exit(130)

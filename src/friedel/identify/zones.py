@@ -1,0 +1,282 @@
+"""Any phase at any zone axis: matching spots with the reciprocal nets of the candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.core.errors import DataError
+from friedel.core.spots import Spots
+from friedel.crystal import PhaseSet, reflections, zone_axes, zone_net
+
+#: Expected false alarms at which a match is worth as much as its absence.
+_EVEN_ODDS = 0.05
+#: Patterns are not independent of the model as random spots are: evidence counts by its square root.
+_TEMPER = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneOptions:
+    """How spots are matched with zone axes.
+
+    Parameters
+    ----------
+    max_index
+        Zone axes [uvw] up to this index are tried.
+    tolerance_inv_a
+        A spot this near a reflection, in 1/Å, matches it; three sigmas of its position where that is more.
+    relative_tolerance
+        What the reflection's length may differ by strain or composition, added to the tolerance.
+    max_false_alarms
+        Expected number of equally good matches among random spots, over all zones and rotations tried, up to which a
+        match is kept.
+    min_relative_f2
+        Reflections with a smaller share of the phase's strongest kinematic intensity are not expected to be seen;
+        without this the dense nets of large cells would match anything.
+    n_seeds
+        Rotations are proposed by this many of the brightest spots.
+    max_grains
+        Most grains sought in one pattern.
+    """
+
+    max_index: int = 2
+    tolerance_inv_a: float = 0.015
+    relative_tolerance: float = 0.004
+    max_false_alarms: float = 0.01
+    min_relative_f2: float = 0.02
+    n_seeds: int = 8
+    max_grains: int = 4
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_index <= 5 or not 0 < self.tolerance_inv_a < 1 or not 0 <= self.relative_tolerance < 0.1:
+            raise DataError(
+                "ZoneOptions needs 1 <= max_index <= 5, 0 < tolerance_inv_a < 1 (1/Å) and "
+                f"0 <= relative_tolerance < 0.1, got {self.max_index}, {self.tolerance_inv_a}, "
+                f"{self.relative_tolerance}."
+            )
+        if not self.max_false_alarms > 0 or self.n_seeds < 2 or self.max_grains < 1:
+            raise DataError("ZoneOptions needs max_false_alarms > 0, n_seeds >= 2 and max_grains >= 1.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZoneTemplate:
+    """The allowed reflections of one phase along one zone axis, within the annulus.
+
+    Parameters
+    ----------
+    phase
+        Index in the phase set.
+    uvw
+        Zone axis.
+    k_inv_a
+        Allowed reflections (N, 2) in the annulus, order (ky, kx).
+    basis_inv_a
+        Rows span the net (2, 2).
+    is_allowed
+        Lookup (2L+1, 2L+1) by net coordinates, offset by L.
+    """
+
+    phase: int
+    uvw: tuple[int, int, int]
+    k_inv_a: FloatArray
+    basis_inv_a: FloatArray
+    is_allowed: BoolArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZoneMatch:
+    """One grain found in one pattern.
+
+    Parameters
+    ----------
+    template
+        Phase and zone axis.
+    rotation_rad
+        By how much the template is turned, from +kx towards +ky.
+    spots
+        Index of the spots it explains (m,).
+    model_inv_a
+        Where it puts them (m, 2).
+    log10_false_alarms
+        Expected number of equally good matches among random spots.
+    residual_inv_a
+        Root mean square distance of the spots from the model.
+    """
+
+    template: ZoneTemplate
+    rotation_rad: float
+    spots: IntArray
+    model_inv_a: FloatArray
+    log10_false_alarms: float
+    residual_inv_a: float
+
+
+def build_templates(
+    phases: PhaseSet, options: ZoneOptions, annulus_inv_a: tuple[float, float]
+) -> tuple[ZoneTemplate, ...]:
+    """Compute the nets of all phases and zone axes that have four reflections or more in the annulus."""
+    low, high = annulus_inv_a
+    templates = []
+    for index, crystal in enumerate(phases.crystals):
+        faintest = options.min_relative_f2 * float(reflections(crystal, 1.0 / high).f2.max(initial=0.0))
+        for uvw in zone_axes(crystal, options.max_index):
+            net = zone_net(crystal, uvw, high)
+            k = net.k_inv_a
+            radius = np.hypot(k[:, 0], k[:, 1])
+            allowed = ~net.is_extinct & (net.f2 >= faintest)
+            inside = allowed & (radius >= low) & (radius <= high)
+            if inside.sum() < 4:
+                continue
+            coordinates = np.rint(k[allowed] @ np.linalg.inv(net.basis_inv_a)).astype(int)
+            reach = int(np.abs(coordinates).max()) + 1
+            lookup = np.zeros((2 * reach + 1, 2 * reach + 1), dtype=bool)
+            lookup[tuple((coordinates + reach).T)] = True
+            axis = (int(uvw[0]), int(uvw[1]), int(uvw[2]))
+            templates.append(ZoneTemplate(index, axis, k[inside], net.basis_inv_a, lookup))
+    return tuple(templates)
+
+
+def match_pattern(
+    spots: Spots, templates: Sequence[ZoneTemplate], options: ZoneOptions, annulus_inv_a: tuple[float, float]
+) -> tuple[list[ZoneMatch], dict[int, float]]:
+    """Find the grains of one pattern and how surely each phase is present.
+
+    Every rotation that lays a bright spot onto a reflection is tried for every template. A match that explains m of n
+    spots has the expected number of false alarms T * P(Binomial(n - 1, p) >= m - 1), where T counts the rotations
+    tried and p is the share of the annulus within the tolerance of a reflection: dense nets must explain more
+    (a-contrario reasoning: Desolneux, Moisan and Morel, From Gestalt Theory to Image Analysis, 2008, ch. 3). The best
+    is kept, its spots are taken away, and the search goes on.
+
+    Returns
+    -------
+    matches
+        Grains, the surest first.
+    presence
+        Phase index -> score between 0 and 1. For the phases that compete for the same spots it is
+        L_i / (sum of L + L_none), with L = false_alarms^-1/2: a documented score, not yet a calibrated probability.
+    """
+    free = np.ones(len(spots), dtype=bool)
+    matches: list[ZoneMatch] = []
+    presence: dict[int, float] = {}
+    while len(matches) < options.max_grains and free.sum() >= 3:
+        rivals = _best_per_phase(spots, free, templates, options, annulus_inv_a)
+        if not rivals:
+            break
+        winner = min(rivals.values(), key=lambda match: match.log10_false_alarms)
+        if winner.log10_false_alarms > np.log10(options.max_false_alarms):
+            break
+        for phase, score in _share(rivals, winner).items():
+            presence[phase] = max(presence.get(phase, 0.0), score)
+        matches.append(winner)
+        free[winner.spots] = False
+    return matches, presence
+
+
+def _share(rivals: dict[int, ZoneMatch], winner: ZoneMatch) -> dict[int, float]:
+    """Share the evidence among the phases that explain at least half of the winner's spots."""
+    competing = {
+        phase: match
+        for phase, match in rivals.items()
+        if match is winner or len(np.intersect1d(match.spots, winner.spots)) >= 0.5 * len(winner.spots)
+    }
+    log_l = {phase: -_TEMPER * match.log10_false_alarms for phase, match in competing.items()}
+    top = max(*log_l.values(), -_TEMPER * np.log10(_EVEN_ODDS))
+    none = 10.0 ** (-_TEMPER * np.log10(_EVEN_ODDS) - top)
+    weight = {phase: 10.0 ** (value - top) for phase, value in log_l.items()}
+    total = none + sum(weight.values())
+    return {phase: value / total for phase, value in weight.items()}
+
+
+def _best_per_phase(
+    spots: Spots,
+    free: BoolArray,
+    templates: Sequence[ZoneTemplate],
+    options: ZoneOptions,
+    annulus_inv_a: tuple[float, float],
+) -> dict[int, ZoneMatch]:
+    """Best match of each phase to the free spots."""
+    index = np.flatnonzero(free)
+    k = spots.k_inv_a[index]
+    error = np.hypot(spots.sigma_inv_a[index, 0], spots.sigma_inv_a[index, 1]) / np.sqrt(2.0)
+    radius = np.hypot(k[:, 0], k[:, 1])
+    tolerance = np.maximum(options.tolerance_inv_a, 3.0 * error) + options.relative_tolerance * radius
+    area = np.pi * (annulus_inv_a[1] ** 2 - annulus_inv_a[0] ** 2)
+    target = np.pi * float(np.mean(tolerance**2))
+    seeds = np.argsort(-spots.snr[index])[: options.n_seeds]
+    tried = 0
+    raw = []
+    for template in templates:
+        rotations = _proposed_rotations(template, k, radius, tolerance, seeds)
+        tried += len(rotations)
+        if not len(rotations):
+            continue
+        hits, residual = _matches(template, rotations, k, tolerance)
+        counts = hits.sum(axis=1)
+        best = int(np.lexsort((np.where(hits, residual, 0.0).sum(axis=1), -counts))[0])
+        if counts[best] >= 3:
+            raw.append(
+                (template, float(rotations[best]), np.flatnonzero(hits[best]), len(template.k_inv_a) * target / area)
+            )
+    out: dict[int, ZoneMatch] = {}
+    for template, rotation, hit, chance in raw:
+        rotation, model = _refine(template, rotation, k[hit])
+        residual_inv_a = float(np.sqrt(((k[hit] - model) ** 2).sum(axis=1).mean()))
+        log_tail = float(stats.binom.logsf(len(hit) - 2, len(k) - 1, min(chance, 1.0))) / np.log(10.0)
+        match = ZoneMatch(template, rotation, index[hit], model, log_tail + float(np.log10(tried)), residual_inv_a)
+        known = out.get(template.phase)
+        if known is None or _rank(match) < _rank(known):
+            out[template.phase] = match
+    return out
+
+
+def _rank(match: ZoneMatch) -> tuple[float, int, float]:
+    """Order of preference: surest, then the simpler zone axis, then the smaller residual."""
+    return round(match.log10_false_alarms, 3), sum(abs(i) for i in match.template.uvw), match.residual_inv_a
+
+
+def _proposed_rotations(
+    template: ZoneTemplate, k: FloatArray, radius: FloatArray, tolerance: FloatArray, seeds: IntArray
+) -> FloatArray:
+    """Angles by which the template must be turned to lay one of its reflections onto a seed spot, without repeats."""
+    node_radius = np.hypot(template.k_inv_a[:, 0], template.k_inv_a[:, 1])
+    node_angle = np.arctan2(template.k_inv_a[:, 0], template.k_inv_a[:, 1])
+    near = np.abs(radius[seeds, None] - node_radius) <= tolerance[seeds, None]
+    seed, node = np.nonzero(near)
+    spot_angle = np.arctan2(k[:, 0], k[:, 1])
+    turn = (spot_angle[seeds][seed] - node_angle[node]) % np.pi  # nets are symmetric under inversion
+    return np.unique(np.round(turn, 3))
+
+
+def _matches(
+    template: ZoneTemplate, rotations: FloatArray, k: FloatArray, tolerance: FloatArray
+) -> tuple[BoolArray, FloatArray]:
+    """Which spots lie on an allowed reflection, and how far from the nearest node, both (rotations, spots)."""
+    cos, sin = np.cos(rotations)[:, None], np.sin(rotations)[:, None]
+    back = np.stack([cos * k[:, 0] - sin * k[:, 1], sin * k[:, 0] + cos * k[:, 1]], axis=-1)
+    coordinates = back @ np.linalg.inv(template.basis_inv_a)
+    nearest = np.rint(coordinates)
+    offset = (coordinates - nearest) @ template.basis_inv_a
+    residual = np.hypot(offset[..., 0], offset[..., 1])
+    reach = template.is_allowed.shape[0] // 2
+    node = np.clip(nearest.astype(int) + reach, 0, 2 * reach)
+    return (residual <= tolerance) & template.is_allowed[node[..., 0], node[..., 1]], residual
+
+
+def _refine(template: ZoneTemplate, rotation: float, k: FloatArray) -> tuple[float, FloatArray]:
+    """Turn the template to the least-squares angle of the matched spots; return it and where it puts them (m, 2)."""
+    node = np.rint(turned(k, -rotation) @ np.linalg.inv(template.basis_inv_a)) @ template.basis_inv_a
+    cross = float((node[:, 1] * k[:, 0] - node[:, 0] * k[:, 1]).sum())
+    dot = float((node * k).sum())
+    rotation = float(np.arctan2(cross, dot))
+    return rotation, turned(node, rotation)
+
+
+def turned(k_inv_a: FloatArray, angle_rad: float) -> FloatArray:
+    """Turn positions (N, 2) in order (ky, kx) from +kx towards +ky."""
+    cos, sin = np.cos(angle_rad), np.sin(angle_rad)
+    ky, kx = k_inv_a.T
+    return np.stack([cos * ky + sin * kx, cos * kx - sin * ky], axis=1)

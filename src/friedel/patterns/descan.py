@@ -1,0 +1,79 @@
+"""The wandering of the transmitted beam over the detector as the probe scans."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from friedel.core.arrays import AnyArray, FloatArray
+from friedel.patterns.centre import Centre
+
+_MAX_ROUNDS = 8
+
+
+def beam_offsets(patterns: AnyArray, centre: Centre, *, gain: float) -> tuple[FloatArray, FloatArray]:
+    """Measure how far the direct beam of each pattern (n, ky, kx) lies from the centre.
+
+    Returns
+    -------
+    offset_px
+        Centroid (n, 2) within three beam radii, found anew about itself until it rests; NaN where the beam is dark.
+    sigma_px
+        One-sigma counting error along one axis (n,): beam radius / sqrt(electrons).
+    """
+    width = centre.beam_sigma_px or 1.5
+    reach = 3.0 * width + 1.0
+    rows, columns = np.indices(patterns.shape[1:], dtype=np.float64)
+    near = np.hypot(rows - centre.px[0], columns - centre.px[1]) <= 2.0 * reach + 2.0
+    y, x = rows[near] - centre.px[0], columns[near] - centre.px[1]
+    light = patterns[:, near].astype(np.float64) / gain
+    light = np.clip(light - np.quantile(light, 0.2, axis=1, keepdims=True), 0.0, None)
+    offset = np.zeros((len(patterns), 2))
+    total = np.zeros(len(patterns))
+    for _ in range(_MAX_ROUNDS):
+        inside = light * (np.hypot(y - offset[:, :1], x - offset[:, 1:]) <= reach)
+        total = inside.sum(axis=1)
+        safe = np.maximum(total, 1e-12)
+        moved = np.stack([inside @ y / safe, inside @ x / safe], axis=1)
+        done = np.abs(moved - offset).max() < 0.01
+        offset = moved
+        if done:
+            break
+    offset[total < 1.0] = np.nan
+    return offset, width / np.sqrt(np.maximum(total, 1.0))
+
+
+def smooth_descan(offset_px: FloatArray, sigma_px: FloatArray, scan_shape: tuple[int, int]) -> FloatArray:
+    """Combine the measured beam offsets (n, 2) with the plane that descan follows, into one shift per position (n, 2).
+
+    The plane through all offsets is fitted robustly. What single positions deviate from it beyond their counting
+    error is real wandering of variance w; each position then takes the plane plus w / (w + sigma^2) of its own
+    deviation (the best linear estimate of a Gaussian deviation). Dark positions take the plane.
+    """
+    ry, rx = np.indices(scan_shape, dtype=np.float64).reshape(2, -1)
+    design = np.stack([np.ones_like(ry), ry - ry.mean(), rx - rx.mean()], axis=1)
+    out = np.zeros_like(offset_px)
+    for axis in (0, 1):
+        values = offset_px[:, axis]
+        seen = np.isfinite(values)
+        if not seen.any():
+            continue
+        plane = design @ _robust_plane(design[seen], values[seen], sigma_px[seen])
+        deviation = np.where(seen, values - plane, 0.0)
+        spread = 1.4826 * float(np.median(np.abs(deviation[seen])))
+        wander = max(spread**2 - float(np.median(sigma_px[seen] ** 2)), 0.0)
+        out[:, axis] = plane + deviation * wander / (wander + sigma_px**2)
+    return out
+
+
+def _robust_plane(design: FloatArray, values: FloatArray, sigma: FloatArray) -> FloatArray:
+    """Weighted least squares, repeated without what lies beyond four robust sigmas; a constant for too few values."""
+    if len(values) < 12:
+        return np.array([float(np.median(values)), 0.0, 0.0])
+    keep = np.ones(len(values), dtype=bool)
+    fit = np.zeros(3)
+    for _ in range(3):
+        weight = 1.0 / np.maximum(sigma[keep], 0.02)
+        fit = np.linalg.lstsq(design[keep] * weight[:, None], values[keep] * weight, rcond=None)[0]
+        residual = np.abs(values - design @ fit)
+        keep = residual <= 4.0 * 1.4826 * max(float(np.median(residual)), 1e-3)
+    return np.asarray(fit)

@@ -1,0 +1,86 @@
+"""Pixels that lie: dead and hot ones of the detector, and spikes that hit a single frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
+
+#: A pixel is defective if it lies this many robust sigmas off the median of its 5 x 5 surroundings in the mean pattern.
+_DEFECT_SIGMAS = 8.0
+#: No real spot, blurred by the point spread, raises one pixel this many times above its second brightest neighbour.
+_SPIKE_RATIO = 5.0
+#: Electrons below which a lone pixel may well be counting noise and is kept.
+_SPIKE_ELECTRONS = 8.0
+
+_EIGHT = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+
+
+def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
+    """Find dead and hot pixels in the mean pattern of many positions, shape (ky, kx); True is bad.
+
+    A pixel that differs from the median of its surroundings by more than any point spread allows: brighter than
+    five times its second brightest neighbour, or at zero amid neighbours that all count.
+    """
+    finite = np.isfinite(mean_pattern)
+    image = np.where(finite, mean_pattern, 0.0)
+    neighbours = ndimage.median_filter(image, size=5, mode="nearest")
+    second = ndimage.rank_filter(image, rank=-2, footprint=_EIGHT, mode="nearest")
+    low = ndimage.minimum_filter(image, footprint=_EIGHT, mode="nearest")
+    residual = image - neighbours
+    noise = 1.4826 * float(np.median(np.abs(residual))) + 1e-12
+    hot = (residual > _DEFECT_SIGMAS * noise) & (image > _SPIKE_RATIO * np.maximum(second, 0.0) + noise)
+    dead = (image <= 0.0) & (low > 0.0) & (neighbours > _DEFECT_SIGMAS * noise)
+    return np.asarray(~finite | hot | dead)
+
+
+def remove_spikes(patterns: AnyArray, *, gain: float, valid: BoolArray | None = None) -> Float32Array:
+    """Replace spikes (cosmic rays, salt) and invalid pixels of patterns (n, ky, kx) by the median of their neighbours.
+
+    Parameters
+    ----------
+    gain
+        Detector units per electron; a pixel of fewer than eight electrons is never called a spike.
+    valid
+        (ky, kx), False where the detector tells nothing.
+    """
+    out = patterns.astype(np.float32)
+    second = ndimage.rank_filter(out, rank=-2, footprint=_EIGHT[None], mode="nearest")
+    bad = out > _SPIKE_RATIO * np.maximum(second, 0.0) + _SPIKE_ELECTRONS * gain
+    bad |= ~np.isfinite(out)
+    if valid is not None:
+        bad |= ~valid
+    if bad.any():
+        masked = np.where(bad, np.nan, out)
+        index = np.argwhere(bad)
+        padded = np.pad(masked, ((0, 0), (2, 2), (2, 2)), mode="reflect")
+        rows = index[:, 1, None, None] + np.arange(5)[None, :, None]
+        columns = index[:, 2, None, None] + np.arange(5)[None, None, :]
+        around = padded[index[:, 0, None, None], rows, columns].reshape(len(index), -1)
+        has_any = np.isfinite(around).any(axis=1)
+        fill = np.zeros(len(index), dtype=np.float32)
+        fill[has_any] = np.nanmedian(around[has_any], axis=1)
+        out[bad] = fill
+    return out
+
+
+def estimate_gain(patterns: AnyArray) -> float:
+    """Detector units per electron, from the noise of patterns (n, ky, kx) against their mean (photon transfer).
+
+    For Poisson counts the variance equals the mean in electrons, so that in detector units variance / mean = gain
+    (Janesick, Photon Transfer, 2007, ch. 5). The noise is measured with the second-difference mask of Immerkaer
+    (CVIU 64, 300, 1996), whose response to white noise has 36 times its variance, in the dimmer 80 % of the pixels.
+    A correlated (blurred) signal gives a value that is too low; the spot detectors correct for that themselves.
+    """
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float64)
+    stack = patterns.astype(np.float64)
+    response = ndimage.convolve(stack, mask[None], mode="nearest")
+    local = ndimage.uniform_filter(stack, size=(0, 7, 7), mode="nearest")
+    background = (local <= np.quantile(local, 0.8)) & np.isfinite(response)
+    level = float(np.mean(local[background], dtype=np.float64))
+    if level <= 0.0:
+        return 1.0
+    squared = response[background] ** 2
+    squared = np.minimum(squared, np.quantile(squared, 0.999))
+    return max(float(np.mean(squared)) / (36.0 * level), 1e-6)

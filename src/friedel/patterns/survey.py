@@ -1,0 +1,180 @@
+"""The first look at a scan: centre, bad pixels, gain, descan and virtual images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray
+from friedel.core.blocks import map_patterns, row_blocks
+from friedel.core.errors import CalibrationError, DataError
+from friedel.core.images import PatternScan
+from friedel.patterns.centre import Centre, find_centre
+from friedel.patterns.descan import beam_offsets, smooth_descan
+from friedel.patterns.repair import estimate_gain, find_bad_pixels, remove_spikes
+
+#: Patterns from which the mean pattern, the bad pixels and the gain are taken.
+_SAMPLE_PATTERNS = 512
+#: Spot radius taken along one axis, in pixels, where a beam stop hides the beam that would tell it.
+_HIDDEN_BEAM_SIGMA_PX = 1.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """What a first pass over a scan tells.
+
+    Parameters
+    ----------
+    scan
+        The scan with its centre and its mask of valid pixels set.
+    mean_pattern
+        Mean of a sample of patterns (ky, kx).
+    gain
+        Detector units per electron, estimated from the noise.
+    centre
+        The transmitted beam and how it was found.
+    shift_px
+        Beam of each position relative to the centre (ry * rx, 2).
+    bright_field, annular
+        Virtual images (ry, rx): electrons in the transmitted beam, and in the annulus.
+    valid
+        Positions that hold data (ry, rx).
+    """
+
+    scan: PatternScan
+    mean_pattern: FloatArray
+    gain: float
+    centre: Centre
+    shift_px: FloatArray
+    bright_field: FloatArray
+    annular: FloatArray
+    valid: BoolArray
+
+    @property
+    def spot_sigma_px(self) -> float:
+        """Radius of a spot along one axis: that of the transmitted beam."""
+        return self.centre.beam_sigma_px or _HIDDEN_BEAM_SIGMA_PX
+
+
+def sample_patterns(scan: PatternScan) -> AnyArray:
+    """Read up to 512 patterns (n, ky, kx) from rows spread evenly over the scan."""
+    ry, rx = scan.scan_shape
+    n_rows = int(np.clip(_SAMPLE_PATTERNS // rx, 1, ry))
+    step = max(1, rx * n_rows // _SAMPLE_PATTERNS)
+    rows = np.unique(np.linspace(0, ry - 1, n_rows).astype(int))
+    return np.concatenate([scan.rows(int(row), int(row) + 1)[0, ::step] for row in rows])
+
+
+def survey_scan(
+    scan: PatternScan,
+    *,
+    annulus_inv_a: tuple[float, float],
+    fit_centre: bool = True,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Survey:
+    """Look over a scan once.
+
+    Parameters
+    ----------
+    annulus_inv_a
+        Ring of the annular image, 1/Å.
+    fit_centre
+        False keeps the calibration's centre and assumes that the beam stands still.
+    progress
+        Called with rows done and rows in all.
+
+    Raises
+    ------
+    CalibrationError, DataError
+        If no beam can be found, or no position holds data.
+    """
+    sample = sample_patterns(scan).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        mean = np.nan_to_num(np.nanmean(sample, axis=0)) if np.isnan(sample).any() else sample.mean(axis=0)
+    good = ~find_bad_pixels(mean) if scan.valid is None else scan.valid & ~find_bad_pixels(mean)
+    gain = estimate_gain(sample[: max(16, len(sample) // 8)])
+    centre = find_centre(mean, good)
+    if not fit_centre:
+        given = scan.grid.centre_px
+        centre = Centre(given, 0.5, centre.method, centre.beam_sigma_px)
+    scan = replace(scan, grid=scan.grid.with_centre(centre.px), valid=good)
+    masks = _virtual_masks(scan, centre, annulus_inv_a)
+    look = partial(_look_at_block, masks=masks, centre=centre, gain=gain, valid=good)
+    rows = scan.scan_shape[0]
+    parts = []
+    for start, part in map_patterns(look, scan, executor=executor):
+        parts.append(part)
+        progress(min(start + row_blocks(scan)[0][1], rows), rows)
+    images, offset, sigma = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    has_data = np.isfinite(images[:, 2]) & (images[:, 2] > 0)
+    if not has_data.any():
+        raise DataError("No position of the scan holds a pattern: all are zero or NaN. Is this the right data set?")
+    moves = fit_centre and centre.method == "direct beam"
+    shift = smooth_descan(offset, sigma, scan.scan_shape) if moves else np.zeros_like(offset)
+    bright_field, annular = (np.nan_to_num(images[:, i]).reshape(scan.scan_shape) for i in (0, 1))
+    return Survey(scan, mean, gain, centre, shift, bright_field, annular, has_data.reshape(scan.scan_shape))
+
+
+def virtual_image(
+    scan: PatternScan, annulus_inv_a: tuple[float, float], *, executor: Executor | None = None
+) -> FloatArray:
+    """Sum each pattern over an annulus about the calibration's centre: (ry, rx), in detector units.
+
+    Raises
+    ------
+    CalibrationError
+        If the annulus holds no pixel.
+    """
+    mask = _ring(scan, annulus_inv_a)
+    sums = [part for _, part in map_patterns(partial(_sum_block, mask=mask), scan, executor=executor)]
+    return np.concatenate(sums).reshape(scan.scan_shape)
+
+
+def _sum_block(start: int, patterns: AnyArray, *, mask: BoolArray) -> FloatArray:
+    return np.asarray(patterns[..., mask].sum(axis=-1, dtype=np.float64)).ravel()
+
+
+def _ring(scan: PatternScan, annulus_inv_a: tuple[float, float]) -> BoolArray:
+    radius = scan.grid.radius_inv_a(scan.pattern_shape)
+    mask = (radius >= annulus_inv_a[0]) & (radius <= annulus_inv_a[1])
+    if scan.valid is not None:
+        mask &= scan.valid
+    if not mask.any():
+        raise CalibrationError(
+            f"The annulus {annulus_inv_a[0]:.3g} to {annulus_inv_a[1]:.3g} 1/Å holds no pixel of the pattern, which "
+            f"reaches to {radius.max():.3g} 1/Å. Check --annulus-inv-a and --step-inv-a."
+        )
+    return np.asarray(mask)
+
+
+def _virtual_masks(
+    scan: PatternScan, centre: Centre, annulus_inv_a: tuple[float, float]
+) -> tuple[BoolArray, BoolArray]:
+    rows, columns = np.indices(scan.pattern_shape)
+    reach = 2.5 * (centre.beam_sigma_px or _HIDDEN_BEAM_SIGMA_PX) + 1.0
+    beam = np.hypot(rows - centre.px[0], columns - centre.px[1]) <= reach
+    return np.asarray(beam & scan.valid if scan.valid is not None else beam), _ring(scan, annulus_inv_a)
+
+
+def _look_at_block(
+    start: int,
+    patterns: AnyArray,
+    *,
+    masks: tuple[BoolArray, BoolArray],
+    centre: Centre,
+    gain: float,
+    valid: BoolArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Bright field, annular and total electrons (n, 3), beam offsets (n, 2) and their errors (n,) of a block."""
+    flat = patterns.reshape(-1, *patterns.shape[-2:])
+    dark = ~np.isfinite(flat).any(axis=(1, 2)) if flat.dtype.kind == "f" else np.zeros(len(flat), dtype=bool)
+    clean = remove_spikes(flat, gain=gain, valid=valid)
+    sums = [clean[:, mask].sum(axis=1, dtype=np.float64) for mask in masks]
+    total = np.where(dark, np.nan, clean.sum(axis=(1, 2), dtype=np.float64))
+    offset, sigma = beam_offsets(clean, centre, gain=gain)
+    return np.stack([*sums, total], axis=1) / gain, offset, sigma

@@ -1,0 +1,101 @@
+"""The recipe: one validated TOML file that is a whole analysis."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from friedel.core.errors import FriedelError, RecipeError
+from friedel.identify.components import ComponentOptions
+from friedel.io import ReadOptions
+from friedel.pipeline.scan import ScanOptions
+
+_MAX_BYTES = 1 << 20
+
+
+class _Strict(BaseModel):
+    """No unknown keys, no coercion, no change after validation."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class RegionOptions(_Strict):
+    """What part of a scan or micrograph is analysed: a rectangle ((y0, y1), (x0, x1)), or a mask file."""
+
+    roi: tuple[tuple[int, int], tuple[int, int]] | None = None
+    roi_mask: str | None = None
+
+
+class Recipe(_Strict):
+    """A whole analysis.
+
+    The sections ``scan`` and ``micrograph`` hold the settings of the two roads; the one that the input does not take
+    is ignored. ``read`` holds facts that override the file's.
+    """
+
+    format: Literal[1] = 1
+    input: str
+    phases: Annotated[tuple[str, ...], Field(min_length=1, max_length=32)]
+    min_probability: Annotated[float, Field(gt=0, le=1)] = 0.5
+    seed: Annotated[int, Field(ge=0)] = 0
+    read: ReadOptions = ReadOptions()
+    region: RegionOptions = RegionOptions()
+    scan: ScanOptions = ScanOptions()
+    micrograph: ComponentOptions = ComponentOptions()
+
+
+def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
+    """Validate plain values, as TOML gives them.
+
+    Raises
+    ------
+    RecipeError
+        Naming every key that is unknown, missing or of the wrong type or range.
+    """
+    try:
+        return Recipe.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise RecipeError(f"{source}: " + "; ".join(lines) + ". See: friedel recipe schema") from None
+    except (FriedelError, TypeError, ValueError) as error:
+        raise RecipeError(f"{source}: {error}") from error
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe from a TOML file; paths in it are relative to its folder."""
+    values = load_values(path)
+    recipe = parse_recipe(values, str(path))
+    folder = Path(path).resolve().parent
+    changes: dict[str, Any] = {"input": str(folder / recipe.input)}
+    changes["phases"] = tuple(str(folder / p) if p.lower().endswith(".cif") else p for p in recipe.phases)
+    if recipe.region.roi_mask is not None:
+        changes["region"] = recipe.region.model_copy(update={"roi_mask": str(folder / recipe.region.roi_mask)})
+    return recipe.model_copy(update=changes)
+
+
+def load_values(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file into plain values; RecipeError says where it is broken."""
+    try:
+        data = Path(path).read_bytes()
+        if len(data) > _MAX_BYTES:
+            raise RecipeError(f"{path}: {len(data)} bytes are too many for a recipe.")
+        return tomllib.loads(data.decode("utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: is not valid TOML: {error}.") from error
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Write a recipe as TOML with every default spelt out; what is not set has no TOML value and is left out."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe."""
+    return Recipe.model_json_schema()

@@ -1,0 +1,245 @@
+"""The report of a mapped scan."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from friedel.core.arrays import AnyArray, FloatArray
+from friedel.core.images import Pattern
+from friedel.core.spots import Spots
+from friedel.identify.zones import turned
+from friedel.patterns.radial import radial_profile
+from friedel.pipeline.region import Region
+from friedel.pipeline.scan import HexagonFindings, LatticeFindings, ScanResult
+from friedel.report.colours import phase_colours
+from friedel.report.diffraction import (
+    Outline,
+    Ring,
+    plot_pattern,
+    plot_radial_profile,
+    plot_radius_histogram,
+)
+from friedel.report.html import Picture, Section
+from friedel.report.maps import plot_phase_map, plot_presence, plot_virtual_image
+from friedel.report.style import png_of
+from friedel.report.tables import Table, mixture_table
+
+_MAX_EXAMPLES = 6
+_HEXAGON_METHOD = (
+    "Spots: difference of Gaussians with Poisson significance (Li and Ma 1983). Hexagons: two spots define a regular "
+    "hexagon about the beam; vertices within a tolerance are matched (RANSAC, after Lo and Su), and a hexagon is kept "
+    "if fewer than the stated number are expected among random spots. Phases: the share of the beam in the rings that "
+    "only one candidate has; where rings coincide, the ratio of own to shared light. Presence is a documented score "
+    "between 0 and 1, not yet a calibrated probability."
+)
+_LATTICE_METHOD = (
+    "Spots: difference of Gaussians with Poisson significance (Li and Ma 1983). Phases: the net of every zone axis of "
+    "every candidate is laid onto the spots in every rotation; a match is kept if fewer than the stated number of "
+    "equally good ones are expected among random spots (a-contrario). One scale, ellipse and centre are fitted for the "
+    "whole scan. Presence is a documented score between 0 and 1, not yet a calibrated probability."
+)
+
+
+def scan_sections(result: ScanResult, region: Region, whole_annular: AnyArray, min_probability: float) -> list[Section]:
+    """Sections of the report: maps, evidence, tables."""
+    return [
+        _maps(result, min_probability),
+        _evidence(result, region, whole_annular),
+        _examples(result, min_probability),
+        _tables(result, min_probability),
+    ]
+
+
+def _maps(result: ScanResult, min_probability: float) -> Section:
+    pmap = result.phase_map
+    pictures = [
+        Picture(
+            png_of(plot_phase_map(pmap, min_probability)),
+            f"Phase map: presence of at least {min_probability:g}; the darker, the less sure.",
+            "Map of the phases",
+        )
+    ]
+    pictures += [
+        Picture(png_of(plot_presence(pmap, name)), f"Presence of {name}.", f"Presence of {name}")
+        for name in pmap.phases
+    ]
+    return Section("Where each phase is", pictures=tuple(pictures))
+
+
+def _evidence(result: ScanResult, region: Region, whole_annular: AnyArray) -> Section:
+    survey, (low, high) = result.survey, result.annulus_inv_a
+    outline = None if region.is_whole(whole_annular.shape) else region.outline(whole_annular.shape)
+    step = survey.scan.scan_grid
+    pictures = [
+        Picture(
+            png_of(plot_virtual_image(whole_annular, step, outline)),
+            f"Virtual annular image, {low:.3g} to {high:.3g} 1/Å"
+            + ("." if outline is None else "; the region of interest is outlined."),
+            "Virtual annular dark-field image",
+        ),
+        Picture(
+            png_of(plot_virtual_image(np.where(survey.valid, survey.bright_field, np.nan), step)),
+            "Virtual bright-field image: electrons in the transmitted beam.",
+            "Virtual bright-field image",
+        ),
+        Picture(
+            png_of(
+                plot_pattern(
+                    Pattern(survey.mean_pattern, survey.scan.grid, survey.scan.valid), annulus_inv_a=(low, high)
+                )
+            ),
+            "Mean pattern of a sample of positions, with the annulus.",
+            "Mean diffraction pattern",
+        ),
+    ]
+    rings = _rings(result)
+    if len(result.spots):
+        histogram = plot_radius_histogram(result.spots.radius_inv_a, None, rings)
+        pictures.append(
+            Picture(
+                png_of(histogram),
+                f"Radii of all {len(result.spots)} spots." + _ring_words(result),
+                "Radii of the spots",
+            )
+        )
+    profile = radial_profile(Pattern(survey.mean_pattern, survey.scan.grid, survey.scan.valid))
+    inside = profile.k_inv_a <= 1.2 * high
+    pictures.append(
+        Picture(
+            png_of(plot_radial_profile(profile.k_inv_a[inside], profile.intensity[inside], rings)),
+            "Azimuthal mean of the mean pattern.",
+            "Radial profile",
+        )
+    )
+    return Section("What the scan shows", pictures=tuple(pictures))
+
+
+def _ring_words(result: ScanResult) -> str:
+    if isinstance(result.found, HexagonFindings):
+        return " Solid: ring learned from the scan's hexagons. Dashed: computed, where the scan shows none."
+    return ""
+
+
+def _rings(result: ScanResult) -> list[Ring]:
+    """Rings of the phases: learned where the scan teaches them, otherwise computed."""
+    if isinstance(result.found, LatticeFindings):
+        return []
+    rings, names = result.found.rings, result.phase_map.phases
+    colours = phase_colours(names)
+    return [
+        Ring(names[p], colours[names[p]], float(computed if np.isnan(learned) else learned), bool(np.isfinite(learned)))
+        for p, computed, learned in zip(rings.phase, rings.computed_inv_a, rings.learned_inv_a, strict=True)
+    ]
+
+
+def _examples(result: ScanResult, min_probability: float) -> Section:
+    """Show the surest position of every combination of phases that occurs."""
+    pmap = result.phase_map
+    labels = pmap.labels(min_probability)
+    pictures = []
+    combinations, counts = np.unique(labels[pmap.valid], return_counts=True)
+    order = combinations[np.argsort(-counts, kind="stable")]
+    for label in order[:_MAX_EXAMPLES]:
+        names = [name for bit, name in enumerate(pmap.phases) if int(label) >> bit & 1]
+        sure = np.where(labels == label, _sureness(pmap.presence, int(label)), -1.0)
+        ry, rx = np.unravel_index(int(np.argmax(np.where(pmap.valid, sure, -2.0))), labels.shape)
+        pictures.append(_example(result, int(ry), int(rx), " + ".join(names) or "none of the phases"))
+    text = "One position for each combination of phases that occurs, the surest one."
+    return Section("Example patterns", (text,), tuple(pictures))
+
+
+def _sureness(presence: AnyArray, label: int) -> FloatArray:
+    """Least presence of the phases of a label, or what keeps all of them out."""
+    bits = np.array([label >> i & 1 for i in range(presence.shape[-1])], dtype=bool)
+    return np.asarray(np.where(bits, presence, 1.0 - presence).min(axis=-1), dtype=np.float64)
+
+
+def _example(result: ScanResult, ry: int, rx: int, what: str) -> Picture:
+    survey = result.survey
+    index = ry * survey.scan.scan_shape[1] + rx
+    shift = survey.shift_px[index]
+    centre = survey.scan.grid.centre_px
+    grid = survey.scan.grid.with_centre((centre[0] + shift[0], centre[1] + shift[1]))
+    pattern = Pattern(np.nan_to_num(np.asarray(survey.scan.data[ry, rx], dtype=np.float64)), grid, survey.scan.valid)
+    spots = result.spots.of(index)
+    ax = plot_pattern(
+        pattern, spots=spots, outlines=_outlines(result, index, spots), annulus_inv_a=result.annulus_inv_a
+    )
+    scores = ", ".join(
+        f"{name} {value:.2f}"
+        for name, value in zip(result.phase_map.phases, result.phase_map.presence[ry, rx], strict=True)
+    )
+    return Picture(
+        png_of(ax),
+        f"Position ({ry}, {rx}): {what}. Presence: {scores}. {len(spots)} spots.",
+        f"Diffraction pattern at position {ry}, {rx}",
+    )
+
+
+def _outlines(result: ScanResult, index: int, spots: Spots) -> list[Outline]:
+    """Hexagons by phase, or for lattices a small diamond about each reflection of the grain found."""
+    names = result.phase_map.phases
+    colours = phase_colours(names)
+    if isinstance(result.found, HexagonFindings):
+        return _hexagon_outlines(result.found, index, names, colours)
+    out = []
+    evidence = result.found.evidence
+    for p, name in enumerate(names):
+        if not np.isfinite(evidence.rotation_deg[index, p]):
+            continue
+        uvw = tuple(int(i) for i in evidence.uvw[index, p])
+        template = next(t for t in result.found.templates if t.phase == p and t.uvw == uvw)
+        label = f"{name} [{' '.join(map(str, uvw))}]"
+        nodes = turned(template.k_inv_a, float(np.deg2rad(evidence.rotation_deg[index, p])))
+        size = 0.02 * result.annulus_inv_a[1]
+        diamond = size * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
+        out += [Outline(label, colours[name], node + diamond) for node in nodes]
+    return out
+
+
+def _hexagon_outlines(
+    found: HexagonFindings, index: int, names: tuple[str, ...], colours: dict[str, str]
+) -> list[Outline]:
+    rings = found.rings
+    out = []
+    for j in range(int(found.hexagons.offsets[index]), int(found.hexagons.offsets[index + 1])):
+        off = np.abs(np.log(found.hexagons.radius_inv_a[j] / (rings.computed_inv_a * rings.scale)))
+        near = off <= 0.03
+        owners = sorted({int(p) for p in rings.phase[near]})
+        label = " or ".join(names[p] for p in owners) or "no candidate"
+        colour = colours[names[owners[0]]] if len(owners) == 1 else "#b0b0b0"
+        out.append(Outline(f"hexagon: {label}", colour, found.hexagons.vertices_inv_a(j)))
+    return out
+
+
+def _tables(result: ScanResult, min_probability: float) -> Section:
+    tables = [mixture_table(result.phase_map, min_probability)]
+    found = result.found
+    names = result.phase_map.phases
+    if isinstance(found, HexagonFindings):
+        tables.append(_ring_table(found, names))
+        return Section("Tables", (_HEXAGON_METHOD,), tables=tuple(tables))
+    tables.append(_zone_table(result, found, min_probability))
+    return Section("Tables", (_LATTICE_METHOD,), tables=tuple(tables))
+
+
+def _ring_table(found: HexagonFindings, names: tuple[str, ...]) -> Table:
+    rings = found.rings
+    rows = tuple(
+        (names[p], float(computed), None if np.isnan(learned) else float(learned), int(n))
+        for p, computed, learned, n in zip(
+            rings.phase, rings.computed_inv_a, rings.learned_inv_a, rings.n_hexagons, strict=True
+        )
+    )
+    header = ("phase", "ring computed (1/Å)", "ring learned (1/Å)", "hexagons")
+    return Table(header, rows, "Rings of the phases within the annulus.")
+
+
+def _zone_table(result: ScanResult, found: LatticeFindings, min_probability: float) -> Table:
+    names = result.phase_map.phases
+    present = result.phase_map.presence.reshape(-1, len(names)) >= min_probability
+    rows: list[tuple[str, str, int]] = []
+    for p, name in enumerate(names):
+        axes, counts = np.unique(found.evidence.uvw[present[:, p], p], axis=0, return_counts=True)
+        rows += [(name, "[" + " ".join(map(str, uvw)) + "]", int(n)) for uvw, n in zip(axes, counts, strict=True)]
+    return Table(("phase", "zone axis", "positions"), tuple(rows), "Zone axes found.")
