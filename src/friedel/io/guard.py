@@ -29,6 +29,9 @@ from friedel.io.views import LazyView
 #: Longest description or error that a child may send.
 MAX_HEADER_BYTES = 2**24
 
+#: The child: ``-P`` keeps the current folder, where a file may be named like a module, off its path.
+COMMAND = (sys.executable, "-P", "-m", "friedel.io.child")
+
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLOSC")}
 
 
@@ -60,7 +63,7 @@ class Child:
         self.owner_pid = os.getpid()
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"} | _ONE_THREAD
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "friedel.io.child"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

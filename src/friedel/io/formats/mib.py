@@ -1,4 +1,6 @@
-"""Quantum Detectors Merlin files (.mib): frames behind a text header each; big endian. RAW mode is refused.
+"""Quantum Detectors Merlin files (.mib): frames behind a text header each; RAW mode is refused.
+
+Pixels are big endian, the bottom line comes first.
 
 Header fields: Merlin manual, "MQ1,number,offset,chips,width,height,type,layout,...".
 """
@@ -44,9 +46,10 @@ def open_file(path: Path, limits: Limits) -> Opened:
         navigation = tuple(Axis(name, size, role="navigate") for name, size in zip(("ry", "rx"), shape, strict=True))
     else:
         shape, navigation = (present,), (Axis("frame", present, role="navigate"),)
+    data = records(path, 0, frame, shape)[..., ::-1, :]
     if present == 1:
-        return Opened(Description("Merlin", dtype, signal, is_scan=True), records(path, 0, frame, (1,))[0])
-    return Opened(Description("Merlin", dtype, (*navigation, *signal), is_scan=True), records(path, 0, frame, shape))
+        return Opened(Description("Merlin", dtype, signal, is_scan=True), data[0])
+    return Opened(Description("Merlin", dtype, (*navigation, *signal), is_scan=True), data)
 
 
 def _check_hdr(path: Path, present: int) -> int:
