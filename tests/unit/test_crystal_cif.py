@@ -126,6 +126,12 @@ def test_block_without_structure_is_passed_over(tmp_path: Path) -> None:
     assert read_cif(write(tmp_path, "data_global\n_journal_year 1999\n" + LIF)).name == "lif"
 
 
+def test_one_structure_among_very_many_blocks_is_refused(tmp_path: Path) -> None:
+    blocks = "".join(f"data_{i}\n_journal_year 1999\n" for i in range(200))
+    with pytest.raises(UnsupportedFileError, match="201 blocks"):
+        read_cif(write(tmp_path, blocks + LIF))
+
+
 def test_journal_items_become_the_source(tmp_path: Path) -> None:
     head = "data_lif\n_journal_name_full 'Acta Cryst.'\n_journal_volume 8\n_journal_year 1955\n"
     assert read_cif(write(tmp_path, LIF.replace("data_lif\n", head))).source == "Acta Cryst., 8, 1955"

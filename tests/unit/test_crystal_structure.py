@@ -102,7 +102,11 @@ def test_setting_outside_the_tables_is_named_by_spglib() -> None:
     assert len(group.rotations) == 16
 
 
-@pytest.mark.parametrize("operations", [["x,y,z", "-x,y,z", "x,-y,z"], ["x,y,z"] * 2, ["x,y"], ["x,y,z+1/5"], []])
+@pytest.mark.parametrize(
+    "operations",
+    [["x,y,z", "-x,y,z", "x,-y,z"], ["x,y,z"] * 2, ["x,y"], ["x,y,z+1/5"], [], ["x,y,z", "-x,-y,z+1/4"],
+     ["x,y,z", "-x,-y,-z", "-x,-y,-z+1/4"], ["x,y,z", "x,x,z"]],
+)  # fmt: skip
 def test_operations_that_are_no_group_are_refused(operations: list[str]) -> None:
     with pytest.raises(CrystalError):
         space_group_of_operations(operations)

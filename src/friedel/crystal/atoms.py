@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import gemmi
 import numpy as np
 
-from friedel.core.arrays import FloatArray, IntArray
+from friedel.core.arrays import FloatArray, IntArray, read_only
 from friedel.core.errors import CrystalError
 from friedel.crystal.structure import Crystal
 
@@ -40,10 +41,16 @@ class UnitCellAtoms:
     b_iso_a2: FloatArray
     site_index: IntArray
 
+    def __post_init__(self) -> None:
+        for name, ndim, dtype in (("fract", 2, float), ("occupancy", 1, float), ("b_iso_a2", 1, float),
+                                  ("site_index", 1, np.int64)):  # fmt: skip
+            object.__setattr__(self, name, read_only(getattr(self, name), ndim=ndim, name=name, dtype=dtype))
+
     def __len__(self) -> int:
         return len(self.elements)
 
 
+@lru_cache(maxsize=256)
 def unit_cell_atoms(crystal: Crystal) -> UnitCellAtoms:
     """Expand the sites by the space group, once per position.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gemmi
 import numpy as np
@@ -120,10 +121,12 @@ def space_group_of_operations(triplets: Sequence[str]) -> SpaceGroup:
         operations = [gemmi.Op(text).wrap() for text in triplets]
     except (RuntimeError, ValueError) as error:
         raise CrystalError(f"An operation of symmetry cannot be read: {error}.") from None
+    rotations, translations = _arrays_of(operations)
     found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(operations))
     if found is not None:
-        return _from_gemmi(found)
-    rotations, translations = _arrays_of(operations)
+        group = _from_gemmi(found)
+        if sorted(_keys(rotations, translations)) == sorted(_keys(group.rotations, group.translations)):
+            return group
     _require_group(rotations, translations)
     symbol, number = _type_of_operations(rotations, translations)
     return SpaceGroup(f"{symbol} (own setting)", number, rotations, translations)
@@ -137,10 +140,10 @@ def _type_of_operations(rotations: IntArray, translations: FloatArray) -> tuple[
         # spglib 2.7 and later warn at every call that its way of reporting errors will change; both ways are handled.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            kind = spglib.get_spacegroup_type_from_symmetry(rotations.astype("intc"), translations)
+            kind: Any = spglib.get_spacegroup_type_from_symmetry(rotations.astype("intc"), translations)
         except Exception as error:  # noqa: BLE001 - the class of spglib's error differs between versions
             raise CrystalError(f"The operations of symmetry belong to no space group: {error}.") from None
-    if kind is None:
+    if not kind:
         raise CrystalError(f"The {len(rotations)} operations of symmetry belong to no space group.")
     return str(kind.international_full), int(kind.number)
 
@@ -157,11 +160,12 @@ def _arrays_of(operations: list[gemmi.Op]) -> tuple[IntArray, FloatArray]:
 
 
 def _require_group(rotations: IntArray, translations: FloatArray) -> None:
-    """Raise CrystalError unless the operations are distinct and every product is one of them."""
+    """Raise CrystalError unless the operations are distinct, invertible, and every product is one of them."""
+    invertible = (np.abs(np.rint(np.linalg.det(rotations))) == 1).all()
     known = set(_keys(rotations, translations))
     products = np.einsum("aij,bjk->abik", rotations, rotations).reshape(-1, 3, 3)
     shifts = (np.einsum("aij,bj->abi", rotations, translations) + translations[:, None]).reshape(-1, 3)
-    if len(known) != len(rotations) or not set(_keys(products, shifts)) <= known:
+    if not invertible or len(known) != len(rotations) or not set(_keys(products, shifts)) <= known:
         raise CrystalError(f"The {len(rotations)} operations of symmetry are not a group: some are missing or doubled.")
 
 

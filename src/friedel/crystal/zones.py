@@ -127,14 +127,13 @@ def ring_radii_inv_a(net: ZoneNet, *, relative_tolerance: float = 1e-3) -> Float
     {100} is forbidden by the centring; [001] of O1 starts at {100}, 0.41 1/Å.
     """
     radii = np.sort(net.radius_inv_a[~net.is_extinct])
-    first = np.concatenate([[True], np.diff(radii) > relative_tolerance * radii[:-1]]) if len(radii) else []
-    return np.asarray(radii[np.asarray(first, dtype=bool)])
+    return np.asarray(radii[np.diff(radii, prepend=0.0) > relative_tolerance * radii])
 
 
 def is_hexagonal_net(net: ZoneNet, *, relative_tolerance: float = 1e-3) -> bool:
     """Whether the allowed reflections span a hexagonal net: two equal shortest vectors at 60 or 120 degrees."""
-    (first, second), lengths = net.basis_inv_a, np.linalg.norm(net.basis_inv_a, axis=1)
-    cosine = float(first @ second) / float(lengths[0] * lengths[1])
+    lengths = np.linalg.norm(net.basis_inv_a, axis=1)
+    cosine = float(net.basis_inv_a[0] @ net.basis_inv_a[1]) / float(lengths[0] * lengths[1])
     return bool(abs(lengths[1] / lengths[0] - 1) < relative_tolerance and abs(abs(cosine) - 0.5) < relative_tolerance)
 
 
