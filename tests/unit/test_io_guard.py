@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -165,6 +167,15 @@ def test_child_ends_with_its_array(cube: Path) -> None:
     process = child.process
     del file, child
     assert process.poll() is not None
+
+
+def test_child_whose_reader_hangs_ends_without_its_parent(cube: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_reader(monkeypatch, "time.sleep(60)")
+    request = {"do": "open", "path": str(cube), "limits": Limits(wall_s=0.1).to_json()}
+    orphan = subprocess.run(
+        guard.COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=20, check=False
+    )
+    assert orphan.returncode == -signal.SIGALRM
 
 
 def test_child_ends_when_its_parent_is_killed(cube: Path) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import resource
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -35,7 +36,10 @@ class Server:
         self.base_bytes = _data_bytes() + LIBRARY_BYTES
 
     def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
-        """Answer one request with a JSON header and raw bytes."""
+        """Answer one request with a JSON header and raw bytes.
+
+        Should the parent be gone and the reader hang, an alarm ends this process.
+        """
         try:
             if request["do"] == "open":
                 return self._open(request), b""
@@ -48,6 +52,8 @@ class Server:
             error = as_file_error(self.path, problem)
             parts = {"path": str(error.path), "problem": error.problem, "remedy": error.remedy}
             return {"error": type(error).__name__, **parts}, b""
+        finally:
+            signal.alarm(0)
 
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
         self.path, self.limits = Path(request["path"]), Limits(**request["limits"])
@@ -77,8 +83,9 @@ class Server:
         return header, memoryview(block.reshape(-1).view(np.uint8))
 
     def _restrain(self, block_bytes: int) -> None:
-        """Set the limits of the next request; memory maps of files do not count as memory."""
+        """Set the limits of this request; memory maps of files do not count as memory."""
         memory = self.base_bytes + self.limits.memory_bytes + block_bytes
+        signal.alarm(math.ceil(self.limits.wall_s) + 1)
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu = math.ceil(used.ru_utime + used.ru_stime + self.limits.cpu_s)
         for kind, soft in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_CORE, 0)):
