@@ -15,6 +15,12 @@ from friedel.crystal import PhaseSet, reflections, zone_axes, zone_net
 
 #: Expected false alarms at which a match is worth as much as its absence.
 _EVEN_ODDS = 0.05
+#: What a first grain leaves behind is not random: later grains must be this much surer.
+_LATER_GRAINS = 1e-3
+#: The surest grain must hold this share of the light in all spots, or what shines is something else.
+_LEAST_LIGHT = 0.25
+#: How much brighter the spots of a grain must be than those between them.
+_FAINTER = 1.5
 #: Patterns are not independent of the model as random spots are: evidence counts by its square root.
 _TEMPER = 0.5
 
@@ -37,6 +43,8 @@ class ZoneOptions:
     min_relative_f2
         Reflections with a smaller share of the phase's strongest kinematic intensity are not expected to be seen;
         without this the dense nets of large cells would match anything.
+    max_spots
+        Only this many of the most significant spots of a pattern are matched.
     n_seeds
         Rotations are proposed by this many of the brightest spots.
     max_grains
@@ -48,6 +56,7 @@ class ZoneOptions:
     relative_tolerance: float = 0.004
     max_false_alarms: float = 0.01
     min_relative_f2: float = 0.02
+    max_spots: int = 60
     n_seeds: int = 8
     max_grains: int = 4
 
@@ -58,8 +67,8 @@ class ZoneOptions:
                 f"0 <= relative_tolerance < 0.1, got {self.max_index}, {self.tolerance_inv_a}, "
                 f"{self.relative_tolerance}."
             )
-        if not self.max_false_alarms > 0 or self.n_seeds < 2 or self.max_grains < 1:
-            raise DataError("ZoneOptions needs max_false_alarms > 0, n_seeds >= 2 and max_grains >= 1.")
+        if not self.max_false_alarms > 0 or min(self.n_seeds, self.max_spots) < 2 or self.max_grains < 1:
+            raise DataError("ZoneOptions needs max_false_alarms > 0, n_seeds >= 2, max_spots >= 2 and max_grains >= 1.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +168,8 @@ def match_pattern(
         Phase index -> score between 0 and 1. For the phases that compete for the same spots it is
         L_i / (sum of L + L_none), with L = false_alarms^-1/2: a documented score, not yet a calibrated probability.
     """
-    free = np.ones(len(spots), dtype=bool)
+    free = np.zeros(len(spots), dtype=bool)
+    free[np.argsort(-spots.snr, kind="stable")[: options.max_spots]] = True
     matches: list[ZoneMatch] = []
     presence: dict[int, float] = {}
     while len(matches) < options.max_grains and free.sum() >= 3:
@@ -167,13 +177,47 @@ def match_pattern(
         if not rivals:
             break
         winner = min(rivals.values(), key=lambda match: match.log10_false_alarms)
-        if winner.log10_false_alarms > np.log10(options.max_false_alarms):
+        allowed = options.max_false_alarms * (_LATER_GRAINS if matches else 1.0)
+        if winner.log10_false_alarms > np.log10(allowed):
+            break
+        if not matches and spots.intensity[winner.spots].sum() < _LEAST_LIGHT * spots.intensity[free].sum():
             break
         for phase, score in _share(rivals, winner).items():
             presence[phase] = max(presence.get(phase, 0.0), score)
         matches.append(winner)
         free[winner.spots] = False
+        free &= ~_satellites(spots, winner, options)
     return matches, presence
+
+
+def _is_coherent(spots: Spots, match: ZoneMatch, options: ZoneOptions) -> bool:
+    """Whether the spots at halves and thirds of a grain's net are fainter than those at its nodes.
+
+    A finer lattice agrees with every second or third of its spots with many a phase; chance alone, which asks how
+    random spots would match, does not see that. Medians are compared, where there are at least as many such spots as
+    matched ones.
+    """
+    others = _satellites(spots, match, options)
+    others[match.spots] = False
+    if others.sum() < len(match.spots):
+        return True
+    return float(np.median(spots.intensity[match.spots])) >= _FAINTER * float(np.median(spots.intensity[others]))
+
+
+def _satellites(spots: Spots, match: ZoneMatch, options: ZoneOptions) -> BoolArray:
+    """Spots at whole, half and third positions of a grain's net (M,).
+
+    Superlattices, streaks of stacking faults and double diffraction put them there. They belong to the grain, or to a
+    neighbour of the same lattice, and are no evidence for another phase.
+    """
+    back = turned(spots.k_inv_a, -match.rotation_rad)
+    out = np.zeros(len(spots), dtype=bool)
+    for division in (1, 2, 3):
+        basis = match.template.basis_inv_a / division
+        coordinates = back @ np.linalg.inv(basis)
+        offset = (coordinates - np.rint(coordinates)) @ basis
+        out |= np.hypot(offset[:, 0], offset[:, 1]) <= options.tolerance_inv_a
+    return out
 
 
 def _share(rivals: dict[int, ZoneMatch], winner: ZoneMatch) -> dict[int, float]:
@@ -227,6 +271,8 @@ def _best_per_phase(
         residual_inv_a = float(np.sqrt(((k[hit] - model) ** 2).sum(axis=1).mean()))
         log_tail = float(stats.binom.logsf(len(hit) - 2, len(k) - 1, min(chance, 1.0))) / np.log(10.0)
         match = ZoneMatch(template, rotation, index[hit], model, log_tail + float(np.log10(tried)), residual_inv_a)
+        if not _is_coherent(spots, match, options):
+            continue
         known = out.get(template.phase)
         if known is None or _rank(match) < _rank(known):
             out[template.phase] = match

@@ -15,6 +15,9 @@ _MIN_OVERLAP = 0.35
 #: A direct beam must stand this many times above the median of the pattern, or the beam stop hides it.
 _DIRECT_BEAM_CONTRAST = 5.0
 
+#: A spot this many times brighter than all others is the transmitted beam, if the pattern is about as symmetric there.
+_DOMINANCE = 1.4
+
 
 @dataclass(frozen=True, slots=True)
 class Centre:
@@ -55,19 +58,47 @@ def find_centre(pattern: AnyArray, valid: BoolArray | None = None) -> Centre:
         raise CalibrationError("The mean pattern is flat: no transmitted beam can be found. Pass --centre KY,KX.")
     image = np.clip(image - float(np.quantile(image[usable], 0.01)), 0.0, None) * usable
     smooth = ndimage.median_filter(image, size=3, mode="nearest") * usable
-    symmetric, score = _inversion_centre(np.sqrt(smooth), usable)
+    symmetric, score = _inversion_centre(smooth, usable)
     brightest = np.unravel_index(int(np.argmax(ndimage.gaussian_filter(smooth, 1.0))), smooth.shape)
     beam = _beam_centroid(image, usable, (int(brightest[0]), int(brightest[1])))
     reach = 0.06 * min(image.shape)
     if beam is not None:
         near = np.hypot(beam.px[0] - symmetric[0], beam.px[1] - symmetric[1]) < reach
-        if near or score(beam.px) > 0.9 * score(symmetric):
+        share = score(beam.px) / max(score(symmetric), 1e-6)
+        if near or share > 0.9 or (share > 0.5 and _outshines(smooth, beam)):
             return beam
     return Centre(symmetric, 0.5, "inversion symmetry", None)
 
 
+def _outshines(image: FloatArray, beam: Centre) -> bool:
+    """Whether a beam is clearly brighter than anything else in the pattern."""
+    blurred = ndimage.gaussian_filter(image, 1.0)
+    rows, columns = np.indices(image.shape)
+    far = np.hypot(rows - beam.px[0], columns - beam.px[1]) > 5.0 * (beam.beam_sigma_px or 1.0) + 3.0
+    return bool(far.any() and blurred[~far].max() > _DOMINANCE * blurred[far].max())
+
+
+def _log_light(image: FloatArray, usable: BoolArray) -> FloatArray:
+    """Logarithm of an image, softened below its median."""
+    return np.asarray(np.log(image + max(float(np.median(image[usable])), 1e-12)) * usable)
+
+
+def _local_contrast(image: FloatArray, usable: BoolArray) -> FloatArray:
+    """Logarithm of an image over its surroundings, so that spots and rings count and the halo does not."""
+    light = _log_light(image, usable)
+    weight = usable.astype(np.float64)
+    size = max(3.0, 0.03 * min(image.shape))
+    surroundings = ndimage.gaussian_filter(light * weight, size) / np.maximum(
+        ndimage.gaussian_filter(weight, size), 1e-6
+    )
+    return np.where(usable, np.clip(light - surroundings, -1.0, 1.0), 0.0)
+
+
 def _inversion_centre(image: FloatArray, usable: BoolArray) -> tuple[tuple[float, float], _Score]:
     """Find the centre that maximises the masked normalised correlation of a pattern with its inversion.
+
+    Two views are correlated: local contrast, in which spots and rings fix the centre to a fraction of a pixel, and the
+    logarithm of the light, whose halo tells the centre from the other points about which a lattice is symmetric.
 
     Padfield, IEEE Trans. Image Process. 21, 2706 (2012), eq. 17: with the second image equal to the first rotated by
     180 degrees, correlation becomes self-convolution.
@@ -79,14 +110,19 @@ def _inversion_centre(image: FloatArray, usable: BoolArray) -> tuple[tuple[float
         return np.asarray(fft.irfft2(fft.rfft2(a, shape) * fft.rfft2(b, shape), shape)[full])
 
     mask = usable.astype(np.float64)
-    masked = image * mask
     overlap = np.maximum(convolve(mask, mask), 1e-9)
-    total = convolve(masked, mask)
-    covariance = convolve(masked, masked) - total**2 / overlap
-    variance = np.maximum(convolve(masked**2, mask) - total**2 / overlap, 0.0)
     enough = overlap > _MIN_OVERLAP * mask.sum()
-    correlation = np.where(enough & (variance > 1e-9 * variance.max()), covariance / np.maximum(variance, 1e-30), -1.0)
-    # Both factors share one variance map only up to its inversion, which maps the self-convolution onto itself.
+
+    def correlate(view: FloatArray) -> FloatArray:
+        masked = view * mask
+        total = convolve(masked, mask)
+        covariance = convolve(masked, masked) - total**2 / overlap
+        # The pattern and its inversion have one variance on their overlap, which inversion maps onto itself.
+        variance = np.maximum(convolve(masked**2, mask) - total**2 / overlap, 0.0)
+        usable_at = enough & (variance > 1e-9 * variance.max())
+        return np.where(usable_at, covariance / np.maximum(variance, 1e-30), -1.0)
+
+    correlation = 0.5 * (correlate(_log_light(image, usable)) + correlate(_local_contrast(image, usable)))
     peak = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
     shift = _parabola_peak(correlation, (int(peak[0]), int(peak[1])))
     return (shift[0] / 2.0, shift[1] / 2.0), _Score(correlation)

@@ -15,6 +15,7 @@ from friedel.core.errors import CalibrationError, DataError
 from friedel.core.images import PatternScan
 from friedel.patterns.centre import Centre, find_centre
 from friedel.patterns.descan import beam_offsets, smooth_descan
+from friedel.patterns.masks import find_burned_in_bar, find_shadow
 from friedel.patterns.repair import estimate_gain, find_bad_pixels, remove_spikes
 
 #: Patterns from which the mean pattern, the bad pixels and the gain are taken.
@@ -96,7 +97,9 @@ def survey_scan(
     sample = sample_patterns(scan).astype(np.float64)
     with np.errstate(invalid="ignore"):
         mean = np.nan_to_num(np.nanmean(sample, axis=0)) if np.isnan(sample).any() else sample.mean(axis=0)
-    good = ~find_bad_pixels(mean) if scan.valid is None else scan.valid & ~find_bad_pixels(mean)
+    good = ~(find_bad_pixels(mean) | find_shadow(mean) | find_burned_in_bar(mean))
+    if scan.valid is not None:
+        good &= scan.valid
     gain = estimate_gain(sample[: max(16, len(sample) // 8)])
     centre = find_centre(mean, good)
     if not fit_centre:

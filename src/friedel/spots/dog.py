@@ -17,6 +17,8 @@ from friedel.patterns.repair import estimate_gain, remove_spikes
 
 #: Narrower than this, a Gaussian is no longer sampled by the pixels.
 _MIN_SIGMA_PX = 0.8
+#: Ratio of the principal curvatures up to which a maximum is a spot.
+_MAX_ELONGATION = 6.0
 #: Zones of equal area in which the width of the noise is judged.
 _SPREAD_ZONES = 8
 #: Electrons and number of spots from which their width is measured.
@@ -135,8 +137,8 @@ def filter_stack(
     sigma_px = max(detector.sigma_inv_a / float(np.mean(grid.step_inv_a)), _MIN_SIGMA_PX)
     stack = remove_spikes(patterns, gain=gain, valid=valid) / np.float32(gain)
     ratio = detector.ratio
-    narrow = ndimage.gaussian_filter(stack, (0, sigma_px, sigma_px), mode="nearest", truncate=3.0)
-    wide = ndimage.gaussian_filter(stack, (0, ratio * sigma_px, ratio * sigma_px), mode="nearest", truncate=3.0)
+    narrow = _blur(stack, sigma_px, valid)
+    wide = _blur(stack, ratio * sigma_px, valid)
     # The narrow Gaussian's share is taken out of the wide one: what is left measures the surroundings.
     share = 1.0 / ratio**2
     background = np.maximum((wide - share * narrow) / (1.0 - share), 0.0)
@@ -150,6 +152,17 @@ def filter_stack(
     total = stack.sum(axis=(1, 2), dtype=np.float64)
     signal = np.maximum(narrow - background, 0.0)
     return DogResponse(stack, z.astype(np.float32), signal, background, total, sigma_px, grid)
+
+
+def _blur(stack: Float32Array, sigma_px: float, valid: BoolArray | None) -> Float32Array:
+    """Blur patterns (n, ky, kx) with a Gaussian; larger invalid regions do not count (normalised convolution)."""
+    blurred = ndimage.gaussian_filter(stack, (0, sigma_px, sigma_px), mode="nearest", truncate=3.0)
+    if valid is None or ndimage.binary_opening(~valid).any() is np.False_:
+        return np.asarray(blurred)
+    weight = ndimage.binary_closing(valid, border_value=1).astype(np.float32)
+    blurred = ndimage.gaussian_filter(stack * weight, (0, sigma_px, sigma_px), mode="nearest", truncate=3.0)
+    share = ndimage.gaussian_filter(weight, sigma_px, mode="nearest", truncate=3.0)
+    return np.asarray(np.where(share > 0.05, blurred / np.maximum(share, 0.05), 0.0), dtype=np.float32)
 
 
 def find_spots(
@@ -186,6 +199,7 @@ def find_spots(
     size = 2 * int(np.ceil(sigma_px)) + 1
     is_peak = (z >= threshold) & ring & (z == ndimage.maximum_filter(z, size=(1, size, size), mode="nearest"))
     index = np.argwhere(is_peak)
+    index = index[_is_round(response.signal, index)]
     at = tuple(index.T)
     intensity = response.effective_pixels * response.signal[at].astype(np.float64)
     sigma = _position_sigma(intensity, response.background[at].astype(np.float64), sigma_px)
@@ -263,6 +277,22 @@ def _threshold(n_pixels: int, sigma_px: float, max_false_alarms: float) -> float
     z = np.linspace(2.0, 12.0, 2001)
     expected = n_pixels * z * np.exp(-0.5 * z**2) / ((2 * np.pi) ** 1.5 * 2.0 * sigma_px**2)
     return float(z[int(np.argmax(expected <= max_false_alarms))])
+
+
+def _is_round(signal: Float32Array, index: AnyArray) -> BoolArray:
+    """Tell spots from edges and rings: whether the larger curvature is at most six times the smaller one, (M,).
+
+    The ratio of trace squared to determinant of the Hessian, as in Lowe, IJCV 60, 91 (2004), sec. 4.1.
+    """
+    padded = np.pad(signal, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    n, y, x = index.T
+    grid = {(dy, dx): padded[n, y + 1 + dy, x + 1 + dx].astype(np.float64) for dy in (-1, 0, 1) for dx in (-1, 0, 1)}
+    yy = grid[1, 0] - 2.0 * grid[0, 0] + grid[-1, 0]
+    xx = grid[0, 1] - 2.0 * grid[0, 0] + grid[0, -1]
+    yx = 0.25 * (grid[1, 1] - grid[1, -1] - grid[-1, 1] + grid[-1, -1])
+    determinant = yy * xx - yx**2
+    limit = (_MAX_ELONGATION + 1.0) ** 2 / _MAX_ELONGATION
+    return np.asarray((determinant > 0) & ((yy + xx) ** 2 <= limit * determinant))
 
 
 def _log_parabola(above: Float32Array, index: AnyArray) -> FloatArray:

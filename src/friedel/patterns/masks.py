@@ -1,0 +1,67 @@
+"""Parts of a picture that show no sample: the shadow of a beam stop, and a scale bar burned in by another program."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from friedel.core.arrays import AnyArray, BoolArray
+
+#: A shadow covers at least this share of the pattern and reaches its edge.
+_SHADOW_SHARE = 0.01
+#: A shadow has at most this share of the median light, and this share of the brightest light near its rim.
+_SHADOW_LIGHT, _SHADOW_DEPTH = 0.3, 0.35
+#: A burned-in bar is at least this long, as a share of the picture's width, and this much longer than high.
+_BAR_LENGTH, _BAR_ASPECT = 0.02, 4.0
+
+
+def find_shadow(mean_pattern: AnyArray) -> BoolArray:
+    """Find the shadow of a beam stop in a mean pattern (ky, kx): True where no electrons arrive.
+
+    A shadow is a connected dark region that runs from the edge of the detector into it and has a sharp rim: along its
+    border the light rises by a factor of three or more within a few pixels. The dark corners of a pattern, where the
+    light fades slowly, have no such rim.
+    """
+    image = ndimage.median_filter(np.nan_to_num(mean_pattern.astype(np.float64)), size=3, mode="nearest")
+    image = ndimage.uniform_filter(image, size=max(3, min(image.shape) // 100), mode="nearest")
+    light = image - float(np.quantile(image, 0.002))
+    size = max(3, min(image.shape) // 40)
+    bright = ndimage.maximum_filter(light, size=2 * size + 1, mode="nearest")
+    # What lies within reach of much brighter surroundings is the rim; dark pixels joined to the rim are the shadow.
+    dark = light <= max(_SHADOW_LIGHT * float(np.median(light)), 1e-9 * float(light.max()))
+    labels, _ = ndimage.label(ndimage.binary_opening(dark, iterations=2))
+    out = np.zeros(image.shape, dtype=bool)
+    touches = {int(i) for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]) for i in np.unique(edge)} - {0}
+    for i in sorted(touches):
+        region = labels == i
+        if region.sum() < _SHADOW_SHARE * image.size:
+            continue
+        rim = ndimage.binary_dilation(region, iterations=2) & ~region
+        if float(np.mean(light[rim] < _SHADOW_DEPTH * bright[rim])) > 0.5:
+            out |= region
+    return np.asarray(ndimage.binary_dilation(out, iterations=size) if out.any() else out)
+
+
+def find_burned_in_bar(image: AnyArray) -> BoolArray:
+    """Find a scale bar burned into a picture (y, x), with its label: True where the picture is not the sample.
+
+    A bar is a filled rectangle of the brightest (or darkest) value there is, at least four times longer than high. Its
+    label stands above or below it, about as wide as the bar.
+    """
+    out = np.zeros(image.shape, dtype=bool)
+    for value in (image.max(), image.min()):
+        labels, n = ndimage.label(image == value)
+        if n > 20000:
+            continue
+        for i, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            height, width = rows.stop - rows.start, columns.stop - columns.start
+            if width < _BAR_LENGTH * image.shape[1] or width < _BAR_ASPECT * height or height < 2:
+                continue
+            if width > 0.6 * image.shape[1] or (labels[rows, columns] == i).mean() < 0.97:
+                continue
+            reach = max(3 * height, width // 2)
+            out[
+                max(rows.start - reach, 0) : rows.stop + reach,
+                max(columns.start - height, 0) : columns.stop + width // 4,
+            ] = True
+    return out
