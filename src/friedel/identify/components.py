@@ -1,0 +1,253 @@
+"""From a micrograph to its components, and to a map of where each phase is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from friedel.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from friedel.core.errors import DataError
+from friedel.core.grids import RealGrid
+from friedel.core.images import Micrograph, Pattern
+from friedel.core.phase_map import PhaseMap
+from friedel.core.spots import Spots
+from friedel.crystal import PhaseSet, reflections
+from friedel.identify.component_table import Component, tabulate
+from friedel.identify.double_diffraction import double_diffraction, share_with_double_diffraction
+from friedel.identify.fringe_maps import (
+    LEAST_RADIUS_INV_A,
+    Progress,
+    fringe_maps,
+    fringe_masks,
+    phase_amplitude_and_presence,
+)
+from friedel.identify.grain_groups import group_by_place, joint_posterior
+from friedel.identify.spacings import (
+    UNKNOWN,
+    ReferenceSpacings,
+    SpacingMatch,
+    SpacingOptions,
+    match_spacings,
+    reference_spacings,
+    with_posterior,
+)
+from friedel.identify.watershed import WatershedOptions
+from friedel.patterns.diffractogram import FftOptions, diffractogram_and_outliers
+from friedel.spots.cfar import Cfar
+from friedel.spots.detector import SpotDetector
+
+#: Longest side of a map; larger micrographs are mapped on a coarser grid.
+MAP_SIDE_PX = 1024
+#: Least distance from the centre that is searched, in pixels of the diffractogram.
+LEAST_RADIUS_PX = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentOptions:
+    """Settings of ``map_micrograph``.
+
+    Parameters
+    ----------
+    fft
+        Window and outliers of the diffractogram.
+    false_alarms, max_spots
+        See ``Cfar``.
+    spacings
+        Tolerance and priors of the match.
+    watershed
+        How amplitudes are cut into regions; lengths in pixels of the map.
+    mask_radius_inv_a
+        Radius of the Bragg mask in 1/Å; the map resolves about its inverse.
+    d_min_a
+        Shortest spacing searched, Å.
+    """
+
+    fft: FftOptions = field(default_factory=FftOptions)
+    false_alarms: float = 0.1
+    max_spots: int = 150
+    spacings: SpacingOptions = field(default_factory=SpacingOptions)
+    watershed: WatershedOptions = field(default_factory=WatershedOptions)
+    mask_radius_inv_a: float = 0.03
+    d_min_a: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not LEAST_RADIUS_INV_A <= self.mask_radius_inv_a <= 0.5:
+            raise DataError(f"mask_radius_inv_a must lie in [0.012, 0.5] 1/Å, got {self.mask_radius_inv_a}.")
+        if not self.d_min_a > 0:
+            raise DataError(f"d_min_a must be positive in Å, got {self.d_min_a}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MicrographResult:
+    """What a micrograph shows.
+
+    Parameters
+    ----------
+    pattern, spots, match
+        Diffractogram, its spots (one of each Friedel pair), and their phases.
+    grains
+        Number of the grain that each spot belongs to (N,): spots whose fringes fill the same place.
+    components
+        One row per phase and family, strongest first; unknown and ambiguous groups have rows as well.
+    amplitude
+        (y, x, P) float32: amplitude of each phase's fringes, root of the sum of squares over spots, each weighed by
+        the probability that it belongs to the phase; in the unit of the micrograph.
+    phase_map
+        Presence (y, x, P): the largest, over the spots whose fringes are seen at a position, of the probability that
+        the spot belongs to the phase.
+    step_px
+        Pixels of the micrograph for one of the map.
+    warnings
+        What the reader must know, in sentences.
+    """
+
+    pattern: Pattern
+    spots: Spots
+    match: SpacingMatch
+    grains: IntArray
+    components: tuple[Component, ...]
+    amplitude: Float32Array
+    phase_map: PhaseMap
+    step_px: int
+    warnings: tuple[str, ...]
+
+
+def map_micrograph(
+    micrograph: Micrograph,
+    phases: PhaseSet,
+    options: ComponentOptions | None = None,
+    *,
+    detector: SpotDetector | None = None,
+    progress: Progress | None = None,
+) -> MicrographResult:
+    """Find which phases a micrograph shows, and where.
+
+    Diffractogram, spots, spacings matched with one shared scale error, one Bragg-filtered amplitude and mask per
+    spot, spots that share a place named together. Where the spacings fit several phases, the result says so.
+
+    Parameters
+    ----------
+    detector
+        Finds the spots; None takes ``Cfar`` with the options.
+    progress
+        Called with a step's name, what is done and the total.
+
+    Raises
+    ------
+    CalibrationError
+        If the pixel size leaves no spacing between ``d_min_a`` and the longest of the phases to be seen.
+    """
+    options = options or ComponentOptions()
+    tell = progress or (lambda step, done, total: None)
+    references = phase_references(phases, options.d_min_a)
+    tell("diffractogram", 0, 1)
+    pattern, n_outliers = diffractogram_and_outliers(micrograph, options.fft)
+    annulus = search_annulus(pattern, references, options.d_min_a)
+    tell("spots", 0, 1)
+    finder = detector or Cfar(options.false_alarms, options.fft.window, options.max_spots)
+    spots = finder.find(pattern, annulus)
+    relative_sigma = spacing_sigma(spots)
+    alone = match_spacings(
+        1 / spots.radius_inv_a,
+        relative_sigma,
+        references,
+        scale_sigma=pattern.grid.relative_sigma,
+        range_a=(1 / annulus[1], 1 / annulus[0]),
+        priors=np.asarray(phases.priors),
+        options=options.spacings,
+    )
+    step_px = max(1, math.ceil(max(micrograph.shape) / MAP_SIDE_PX))
+    maps = fringe_maps(micrograph, spots, radius_inv_a=options.mask_radius_inv_a, step_px=step_px,
+                       outlier_sigmas=options.fft.outlier_sigmas)  # fmt: skip
+    masks = fringe_masks(maps, pattern, options.watershed, tell)
+    known = np.asarray(phases.priors)
+    match, grains, twice = name_by_grain(spots, alone, masks, relative_sigma, known, options.spacings)
+    shape = (math.ceil(micrograph.shape[0] / step_px), math.ceil(micrograph.shape[1] / step_px))
+    amplitude, presence = phase_amplitude_and_presence(maps, masks, match.posterior, shape, tell)
+    pixel_nm2 = math.prod(micrograph.grid.step_a) * step_px**2 / 100
+    areas_nm2 = np.array([mask.sum() * pixel_nm2 for mask in masks])
+    step_a = micrograph.grid.step_a
+    grid = RealGrid((step_a[0] * step_px, step_a[1] * step_px), micrograph.grid.source, micrograph.grid.relative_sigma)
+    phase_map = PhaseMap(phases.names, presence, np.ones(presence.shape[:2], dtype=bool), grid)
+    components = tabulate(pattern, spots, match, twice, areas_nm2)
+    warnings = _warnings(micrograph, match, n_outliers, int((twice >= 0).sum()), len(spots) >= options.max_spots)
+    return MicrographResult(pattern, spots, match, grains, components, amplitude, phase_map, step_px, warnings)
+
+
+def phase_references(phases: PhaseSet, d_min_a: float) -> tuple[ReferenceSpacings, ...]:
+    """Spacings of each phase down to ``d_min_a`` in Å."""
+    found = []
+    for crystal in phases.crystals:
+        table = reflections(crystal, d_min_a)
+        found.append(reference_spacings(crystal.name, table.d_a, table.f2 * table.multiplicity, table.hkl))
+    return tuple(found)
+
+
+def search_annulus(pattern: Pattern, references: tuple[ReferenceSpacings, ...], d_min_a: float) -> tuple[float, float]:
+    """Radii in 1/Å between which spots are searched: from a tenth inside the longest spacing to ``d_min_a``."""
+    longest = max((float(r.d_a.max()) for r in references if len(r.d_a)), default=10.0)
+    inner = max(0.9 / longest, LEAST_RADIUS_PX * max(pattern.grid.step_inv_a))
+    nyquist = max(0.5 * n * s for n, s in zip(pattern.shape, pattern.grid.step_inv_a, strict=True))
+    return inner, max(min(1 / d_min_a, nyquist), inner * 1.01)
+
+
+def spacing_sigma(spots: Spots) -> FloatArray:
+    """Relative one-sigma error of the spacing of each spot (N,), without that of the scale."""
+    radius = np.maximum(spots.radius_inv_a, 1e-12)
+    along = np.abs(spots.k_inv_a) / radius[:, None]
+    return np.asarray(np.hypot(*(along * spots.sigma_inv_a).T) / radius)
+
+
+def name_by_grain(
+    spots: Spots,
+    alone: SpacingMatch,
+    masks: list[BoolArray],
+    relative_sigma: FloatArray,
+    priors: FloatArray,
+    options: SpacingOptions,
+) -> tuple[SpacingMatch, IntArray, IntArray]:
+    """Name spots together that share a place, and allow for double diffraction.
+
+    Returns
+    -------
+    tuple
+        The match; the number of each spot's grain (N,); the phase that may have diffracted it twice (N,), or -1.
+    """
+    grains = group_by_place(masks)
+    twice = double_diffraction(spots, alone.posterior)
+    shared = share_with_double_diffraction(alone.posterior, twice)
+    log_d = -np.log(spots.radius_inv_a)
+    sigma = np.hypot(relative_sigma, options.lattice_tolerance)
+    same = np.abs(np.subtract.outer(log_d, log_d)) < 2 * np.maximum.outer(sigma, sigma)
+    known = (1 - options.unknown_prior) * priors / priors.sum()
+    posterior = joint_posterior(shared, np.append(known, options.unknown_prior), grains, same)
+    return with_posterior(alone, posterior, options.ambiguity_ratio), grains, twice
+
+
+def _warnings(micrograph: Micrograph, match: SpacingMatch, n_outliers: int, n_twice: int,
+              is_full: bool) -> tuple[str, ...]:  # fmt: skip
+    """Say what the reader of the result must know."""
+    n = len(match.names)
+    said = []
+    if n == 0:
+        said.append("No spot stands out of the noise: the map is empty. More dose, or a larger field, may help.")
+    if n_outliers:
+        said.append(f"{n_outliers} pixels far above or below all others were replaced by their neighbours.")
+    prior = micrograph.grid.relative_sigma
+    if n and abs(match.scale - 1) > 2 * max(match.scale_sigma, 0.5 * prior):
+        said.append(
+            f"The spacings fit best if the pixel size is multiplied by {match.scale:.4f} +- {match.scale_sigma:.4f}."
+        )
+    ambiguous = sum("|" in name for name in match.names)
+    if ambiguous:
+        said.append(f"{ambiguous} of {n} spots fit several phases: their spacings do not decide which.")
+    unknown = sum(name == UNKNOWN for name in match.names)
+    if unknown:
+        said.append(f"{unknown} of {n} spots fit none of the phases.")
+    if n_twice:
+        said.append(f"{n_twice} of {n} spots are sums of two brighter ones of another phase: double diffraction?")
+    if is_full:
+        said.append(f"Only the {n} most significant spots were kept. Raise max_spots to see all.")
+    return tuple(said)
