@@ -1,0 +1,132 @@
+"""The report of a mapped micrograph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from friedel.core.grids import RealGrid
+from friedel.core.images import Micrograph
+from friedel.identify.components import MicrographResult
+from friedel.identify.spacings import UNKNOWN
+from friedel.patterns.radial import radial_profile
+from friedel.pipeline.region import Region
+from friedel.report.colours import phase_colours
+from friedel.report.diffraction import Ring, plot_diffractogram, plot_radial_profile
+from friedel.report.html import Picture, Section
+from friedel.report.maps import plot_micrograph, plot_phase_map, plot_phase_overlay, plot_presence
+from friedel.report.style import png_of
+from friedel.report.tables import Table
+
+_METHOD = (
+    "FFT: power spectrum of the mean-subtracted, windowed image in floating point. Spots: constant false-alarm rate "
+    "against the speckle of the background at the same radius, on one half of the spectrum (Friedel's law makes the "
+    "other half its mirror image). Spacings: Gaussian in ln d about every reflection of every candidate, one scale "
+    "error shared by all spots and marginalised, and a share for spots that no candidate explains. Maps: amplitude of "
+    "the Bragg-filtered image of each spot (one-sided, so an envelope without fringes), Otsu threshold, opening and "
+    "watershed (Raghavendran et al. 2025). Presence is the probability of the spot's name where its fringes are seen."
+)
+
+
+def micrograph_sections(
+    micrograph: Micrograph, region: Region, result: MicrographResult, min_probability: float
+) -> list[Section]:
+    """Sections of the report: maps, evidence, component table."""
+    return [
+        _maps(micrograph, region, result, min_probability),
+        _evidence(result),
+        Section("Components", (_METHOD,), tables=(_table(result),)),
+    ]
+
+
+def _maps(micrograph: Micrograph, region: Region, result: MicrographResult, min_probability: float) -> Section:
+    pmap = result.phase_map
+    whole = region.is_whole(micrograph.shape)
+    offset = (float(region.rows[0]), float(region.columns[0]))
+    pictures = [
+        Picture(
+            png_of(plot_phase_overlay(micrograph, pmap, min_probability, offset)),
+            f"Phases over the micrograph, where their presence is at least {min_probability:g}.",
+            "Micrograph with the phases in colour",
+        ),
+        Picture(
+            png_of(plot_micrograph(micrograph, None if whole else region.outline(micrograph.shape))),
+            "The micrograph" + ("." if whole else "; the region of interest is outlined."),
+            "Micrograph",
+        ),
+        Picture(
+            png_of(plot_phase_map(pmap, min_probability)),
+            "Phase map; the darker, the less sure.",
+            "Map of the phases",
+        ),
+    ]
+    pictures += [
+        Picture(png_of(plot_presence(pmap, name)), f"Presence of {name}.", f"Presence of {name}")
+        for i, name in enumerate(pmap.phases)
+        if float(pmap.presence[..., i].max(initial=0.0)) > 0.05
+    ]
+    return Section("Where each phase is", pictures=tuple(pictures))
+
+
+def _evidence(result: MicrographResult) -> Section:
+    colours = phase_colours(result.phase_map.phases)
+    names = result.match.names
+    labels = [_label(result, i) for i in range(len(names))]
+    pictures = [
+        Picture(
+            png_of(
+                plot_diffractogram(result.pattern, result.spots, labels, [colours.get(n, "#ffffff") for n in names])
+            ),
+            f"FFT with {len(names)} spots, one of each Friedel pair; white: several phases, or none, explain it.",
+            "Diffractogram with indexed spots",
+        )
+    ]
+    profile = radial_profile(result.pattern)
+    reach = 1.1 * float(result.spots.radius_inv_a.max(initial=0.5))
+    inside = (profile.k_inv_a > 0) & (profile.k_inv_a <= reach)
+    marks = [
+        Ring(f"{c.phase} {c.hkl}", colours.get(c.phase, "#555555"), 1.0 / c.d_measured_a, True)
+        for c in result.components
+        if c.phase in colours
+    ]
+    pictures.append(
+        Picture(
+            png_of(plot_radial_profile(profile.k_inv_a[inside], profile.intensity[inside], marks)),
+            "Azimuthal mean of the spectrum, with the components that have one name.",
+            "Radial profile of the spectrum",
+        )
+    )
+    pictures += _amplitudes(result)
+    return Section("What the FFT shows", pictures=tuple(pictures))
+
+
+def _amplitudes(result: MicrographResult) -> list[Picture]:
+    """Draw the fringe amplitude of each phase that has some."""
+    out = []
+    for i, name in enumerate(result.phase_map.phases):
+        amplitude = result.amplitude[..., i]
+        if float(amplitude.max(initial=0.0)) <= 0.0:
+            continue
+        grid = result.phase_map.grid or RealGrid((1.0, 1.0))
+        ax = plot_micrograph(Micrograph(np.asarray(amplitude), grid))
+        out.append(Picture(png_of(ax), f"Amplitude of the fringes of {name}.", f"Fringe amplitude of {name}"))
+    return out
+
+
+def _label(result: MicrographResult, i: int) -> str:
+    """Name and indices of a spot, or its spacing where no single phase is named."""
+    name = result.match.names[i]
+    if name == UNKNOWN or "|" in name:
+        return f"{1 / float(result.spots.radius_inv_a[i]):.2f} Å"
+    hkl = result.match.best_hkl[i, result.match.phases.index(name)]
+    return f"{name} {' '.join(str(int(h)) for h in hkl)}"
+
+
+def _table(result: MicrographResult) -> Table:
+    header = ("phase", "hkl", "d measured (Å)", "± (Å)", "d reference (Å)", "deviation (%)", "probability", "spots",
+              "spot size (px)", "intensity", "area (nm²)")  # fmt: skip
+    rows = tuple(
+        (c.phase, c.hkl or "–", c.d_measured_a, c.d_sigma_a, c.d_reference_a, c.deviation_percent, c.probability,
+         c.n_spots, c.feature_size_px, c.intensity, c.area_nm2)
+        for c in result.components
+    )  # fmt: skip
+    return Table(header, rows, "Components of the image; several names joined by | explain a component equally well.")
