@@ -76,4 +76,4 @@ def _lookup(table: dict[str, float], plain: str, unit: str, kind: str) -> float:
         return table[plain]
     except KeyError:
         known = ", ".join(table)
-        raise CalibrationError(f"{unit!r} is not a {kind} that friedel knows ({known}).") from None
+        raise CalibrationError(f"{unit!r} is not a unit of {kind} that friedel knows ({known}).") from None
