@@ -80,7 +80,7 @@ class Server:
                 self.path, f"it gave data of shape {block.shape} where {shape} was promised", "Copy the file again."
             )
         header = {"dtype": dtype.str, "shape": shape, "nbytes": block.nbytes}
-        return header, memoryview(block.reshape(-1).view(np.uint8))
+        return header, memoryview(block.reshape(-1).view(np.uint8).data)
 
     def _restrain(self, block_bytes: int) -> None:
         """Set the limits of this request; memory maps of files do not count as memory."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from friedel.core.arrays import LazyArray
+from friedel.core.arrays import FloatArray, LazyArray
 from friedel.core.errors import CalibrationError, DataError, UnsupportedFileError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph, MicrographSeries, PatternScan
@@ -185,10 +185,12 @@ def _series(file: GuardedFile, grid: RealGrid, options: ReadOptions) -> Microgra
     if (start, stop) != (0, frames.shape[0]):
         frames = Part(frames, start, stop)
     seconds = calibrate.frame_time_s(file.description, options)
-    time_s = (np.arange(start, stop) + 1.0) * seconds if seconds is not None else None
-    dose = None
+    time_s: FloatArray | None = None
+    if seconds is not None:
+        time_s = np.asarray(np.arange(start + 1, stop + 1) * seconds, np.float64)
+    dose: FloatArray | None = None
     if options.dose_rate_e_per_a2_s is not None:
         if time_s is None:
             raise CalibrationError(f"{file.path}: a dose takes the time per frame as well. Pass --frame-time-s.")
-        dose = time_s * options.dose_rate_e_per_a2_s
+        dose = np.asarray(time_s * options.dose_rate_e_per_a2_s, np.float64)
     return MicrographSeries(frames, grid, calibrate.beam(file.description, options), time_s, dose)

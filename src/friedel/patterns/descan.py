@@ -22,7 +22,8 @@ def beam_offsets(patterns: AnyArray, centre: Centre, *, gain: float) -> tuple[Fl
     """
     width = centre.beam_sigma_px or 1.5
     reach = 3.0 * width + 1.0
-    rows, columns = np.indices(patterns.shape[1:], dtype=np.float64)
+    place = np.indices(patterns.shape[1:]).astype(np.float64)
+    rows, columns = place[0], place[1]
     near = np.hypot(rows - centre.px[0], columns - centre.px[1]) <= 2.0 * reach + 2.0
     y, x = rows[near] - centre.px[0], columns[near] - centre.px[1]
     light = patterns[:, near].astype(np.float64) / gain
@@ -70,10 +71,12 @@ def _robust_plane(design: FloatArray, values: FloatArray, sigma: FloatArray) -> 
     if len(values) < 12:
         return np.array([float(np.median(values)), 0.0, 0.0])
     keep = np.ones(len(values), dtype=bool)
-    fit = np.zeros(3)
+    fit: FloatArray = np.zeros(3)
     for _ in range(3):
         weight = 1.0 / np.maximum(sigma[keep], 0.02)
-        fit = np.linalg.lstsq(design[keep] * weight[:, None], values[keep] * weight, rcond=None)[0]
+        fit = np.asarray(
+            np.linalg.lstsq(design[keep] * weight[:, None], values[keep] * weight, rcond=None)[0], np.float64
+        )
         residual = np.abs(values - design @ fit)
         keep = residual <= 4.0 * 1.4826 * max(float(np.median(residual)), 1e-3)
     return np.asarray(fit)

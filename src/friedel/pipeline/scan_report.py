@@ -7,6 +7,7 @@ import numpy as np
 from friedel.core.arrays import AnyArray, FloatArray
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
+from friedel.identify.hexagon_presence import RING_TOLERANCE
 from friedel.identify.zones import turned
 from friedel.patterns.radial import radial_profile
 from friedel.pipeline.region import Region
@@ -181,7 +182,7 @@ def _outlines(result: ScanResult, index: int, spots: Spots) -> list[Outline]:
     names = result.phase_map.phases
     colours = phase_colours(names)
     if isinstance(result.found, HexagonFindings):
-        return _hexagon_outlines(result.found, index, names, colours)
+        return _hexagon_outlines(result, result.found, index, colours)
     out = []
     evidence = result.found.evidence
     for p, name in enumerate(names):
@@ -197,19 +198,24 @@ def _outlines(result: ScanResult, index: int, spots: Spots) -> list[Outline]:
     return out
 
 
-def _hexagon_outlines(
-    found: HexagonFindings, index: int, names: tuple[str, ...], colours: dict[str, str]
-) -> list[Outline]:
-    rings = found.rings
+def _hexagon_outlines(result: ScanResult, found: HexagonFindings, index: int, colours: dict[str, str]) -> list[Outline]:
+    """Hexagons of one position, in the colour of the phase that is present there and has a ring of that radius."""
+    names, rings = result.phase_map.phases, found.rings
+    presence = result.phase_map.presence.reshape(-1, len(names))[index]
     out = []
     for j in range(int(found.hexagons.offsets[index]), int(found.hexagons.offsets[index + 1])):
         off = np.abs(np.log(found.hexagons.radius_inv_a[j] / (rings.computed_inv_a * rings.scale)))
-        near = off <= 0.03
-        owners = sorted({int(p) for p in rings.phase[near]})
-        label = " or ".join(names[p] for p in owners) or "no candidate"
-        colour = colours[names[owners[0]]] if len(owners) == 1 else "#b0b0b0"
-        out.append(Outline(f"hexagon: {label}", colour, found.hexagons.vertices_inv_a(j)))
+        owners = sorted({int(p) for p in rings.phase[off <= 1.5 * RING_TOLERANCE]}, key=lambda p: -presence[p])
+        label, colour = ("hexagon: no candidate", "#b0b0b0") if not owners else _owner(names, owners, colours, presence)
+        out.append(Outline(label, colour, found.hexagons.vertices_inv_a(j)))
     return out
+
+
+def _owner(names: tuple[str, ...], owners: list[int], colours: dict[str, str], presence: AnyArray) -> tuple[str, str]:
+    """Name and colour of the surest phase among those with a ring at a hexagon's radius."""
+    surest = names[owners[0]]
+    doubt = "" if presence[owners[0]] >= 0.5 else " (unsure)"
+    return f"hexagon: {surest}{doubt}", colours[surest]
 
 
 def _tables(result: ScanResult, min_probability: float) -> Section:

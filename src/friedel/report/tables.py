@@ -52,7 +52,7 @@ def shares_of(phase_map: PhaseMap, min_probability: float = 0.5) -> tuple[Share,
     for i, (name, colour) in enumerate(phase_colours(phase_map.phases).items()):
         presence = phase_map.presence[..., i][phase_map.valid]
         found = presence[presence >= min_probability]
-        certainty = f"median probability {np.median(found):.2f} where found" if found.size else "not found"
+        certainty = f"median presence {np.median(found):.2f} where found" if found.size else "not found"
         out.append(Share(name, colour, shares[name], certainty))
     return tuple(out)
 

@@ -103,7 +103,7 @@ class DogResponse:
 
         Positions outside the pattern give 0 with an infinite error.
         """
-        inside = ((px >= 0) & (px <= np.array(self.signal.shape[1:]) - 1)).all(axis=1)
+        inside = np.all((px >= 0) & (px <= np.array(self.signal.shape[1:]) - 1), axis=1)
         at = np.concatenate([pattern[:, None], np.where(inside[:, None], px, 0.0)], axis=1).T
         sampled = (
             ndimage.map_coordinates(image, at, order=1, mode="nearest").astype(np.float64)
@@ -157,7 +157,7 @@ def filter_stack(
 def _blur(stack: Float32Array, sigma_px: float, valid: BoolArray | None) -> Float32Array:
     """Blur patterns (n, ky, kx) with a Gaussian; larger invalid regions do not count (normalised convolution)."""
     blurred = ndimage.gaussian_filter(stack, (0, sigma_px, sigma_px), mode="nearest", truncate=3.0)
-    if valid is None or ndimage.binary_opening(~valid).any() is np.False_:
+    if valid is None or not np.any(ndimage.binary_opening(~valid)):
         return np.asarray(blurred)
     weight = ndimage.binary_closing(valid, border_value=1).astype(np.float32)
     blurred = ndimage.gaussian_filter(stack * weight, (0, sigma_px, sigma_px), mode="nearest", truncate=3.0)

@@ -70,7 +70,7 @@ def real_dtype(path: Path, dtype: Any) -> str:
         what = "complex numbers" if dtype.kind == "c" else f"elements of type {dtype}"
         remedy = "Save its modulus instead." if dtype.kind == "c" else "Save it as numbers."
         raise UnsupportedFileError(path, f"it holds {what}, not real numbers", remedy)
-    return dtype.newbyteorder("=").str
+    return str(dtype.newbyteorder("=").str)
 
 
 def records(path: Path, offset: int, frame: np.dtype[Any], shape: tuple[int, ...]) -> Any:

@@ -39,7 +39,7 @@ def open_file(path: Path, limits: Limits) -> Opened:
         raise TruncatedFileError(raw, f"it ends {rest} bytes into frame {n_frames} of 130 x 128 float32", COPY_AGAIN)
     frames = np.memmap(raw, dtype="<f4", mode="r", shape=(n_frames, _LINES, _SIDE))[:, :_SIDE]
     scan = _scan_shape(raw, root, n_frames)
-    navigation = (Axis("frame", n_frames, role="navigate"),)
+    navigation: tuple[Axis, ...] = (Axis("frame", n_frames, role="navigate"),)
     if scan is not None:
         frames = frames.reshape(*scan, _SIDE, _SIDE)
         navigation = tuple(Axis(n, s, role="navigate") for n, s in zip(("ry", "rx"), scan, strict=True))

@@ -68,7 +68,7 @@ def _text(value: Any) -> str:
 def _attribute(group: Any, where: str, name: str) -> Any:
     """Read an attribute of a subgroup as a plain value; None where it or the group is missing."""
     value = group[where].attrs.get(name) if where in group else None
-    return value.item() if hasattr(value, "item") else value
+    return value.item() if value is not None and hasattr(value, "item") else value
 
 
 def _signal_type(signal: Any) -> str:

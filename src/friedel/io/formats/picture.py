@@ -21,9 +21,8 @@ def open_file(path: Path, limits: Limits) -> Opened:
         require_sizes(path, (height, width))
         samples = 4 * len(picture.getbands()) if picture.mode in ("I", "F") else 2 * len(picture.getbands())
         require_plausible(path, width * height * samples, path.stat().st_size, limits)
-        if picture.mode in ("P", "1"):
-            picture = picture.convert("RGB" if picture.mode == "P" else "L")
-        pixels = np.asarray(picture)
+        plain = {"P": "RGB", "1": "L"}.get(picture.mode)
+        pixels = np.asarray(picture.convert(plain) if plain else picture)
     pixels, notes = to_grey(path, pixels)
     if pixels.dtype == np.int32 and pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max:
         pixels = pixels.astype(np.uint16)

@@ -67,9 +67,7 @@ def open_file(path: Path, limits: Limits) -> Opened:
     plain = real_dtype(path, dtype)
     require_sizes(path, (ny, nx))
     require_bytes(path, max(header.offsets) + start + nx * ny * dtype.itemsize)
-    navigation, notes = header.navigation, ()
-    if not header.is_complete:
-        navigation, notes = _shortened(path, header)
+    navigation, notes = (header.navigation, ()) if header.is_complete else _shortened(path, header)
     starts = np.array(header.offsets, dtype=np.int64).reshape([axis.size for axis in navigation]) + start
     signal = (Axis("y", ny, *_scale(delta_y)), Axis("x", nx, *_scale(delta_x)))
     axes = (*(axis for axis in navigation if axis.size > 1), *signal)
@@ -123,8 +121,8 @@ def _read_axis(path: Path, stream: BinaryIO, index: int) -> Axis:
     (length,) = _unpack(path, stream, "<I")
     require_bytes(path, stream.tell() + length)
     unit = stream.read(length).decode("latin1").strip("\0 ")
-    scale = (delta * 1e9, "nm") if unit == "meters" and delta > 0 else (None, "")
-    return Axis(("frame", "ry")[index] if index < 2 else "axis-2", size, *scale, role="navigate")
+    scale, known = (delta * 1e9, "nm") if unit == "meters" and delta > 0 else (None, "")
+    return Axis(("frame", "ry")[index] if index < 2 else "axis-2", size, scale, known, role="navigate")
 
 
 def _read_element(path: Path, stream: BinaryIO, offset: int) -> tuple[Any, ...]:

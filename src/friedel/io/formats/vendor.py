@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 
 from friedel.core.errors import UnsupportedFileError
@@ -41,7 +40,7 @@ class Computed:
     def __getitem__(self, key: Any, /) -> Any:
         """Read a part."""
         part = self.array[key]
-        return part.compute(scheduler="synchronous") if dask.is_dask_collection(part) else part
+        return part.compute(scheduler="synchronous") if hasattr(part, "compute") else part
 
 
 def open_file(path: Path, limits: Limits) -> Opened:
