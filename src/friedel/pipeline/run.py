@@ -327,6 +327,8 @@ def _verdict(outcome: _Outcome, min_probability: float) -> tuple[str, ...]:
     fractions = outcome.phase_map.fractions(min_probability)
     found = [name for name in outcome.phase_map.phases if fractions[name] > 0]
     missing = [name for name in outcome.phase_map.phases if fractions[name] == 0]
+    if outcome.phase_map.valid.size == 1:
+        return (f"In this pattern: {', '.join(found) or 'none of the candidate phases'}.",)
     where = "positions" if outcome.kind == "scan" else "the image"
     if found:
         shares = ", ".join(f"{name} in {100 * fractions[name]:.1f} %" for name in found)

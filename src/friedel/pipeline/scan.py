@@ -31,6 +31,8 @@ Template = Literal["hexagon", "lattice"]
 
 #: A lattice judges false alarms itself, so that fainter spots may be offered to it than to the hexagon.
 _FAINT_SPOTS = 10.0
+#: Share of spots that no phase explains from which on the reader is told.
+_MANY_UNEXPLAINED = 0.15
 
 
 class BlockStore(Protocol):
@@ -424,7 +426,7 @@ def _warnings(
     else:
         scale, sigma = found.distortion.scale, survey.scan.grid.relative_sigma
         left = int((found.evidence.spot_phase < 0).sum())
-        if len(spots) and left > 0.5 * len(spots):
+        if len(spots) and left > _MANY_UNEXPLAINED * len(spots):
             out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.")
         if found.distortion.anisotropy > 0.01:
             out.append(f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} %; this was fitted.")

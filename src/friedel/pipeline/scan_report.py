@@ -43,6 +43,9 @@ _LATTICE_METHOD = (
 
 def scan_sections(result: ScanResult, region: Region, whole_annular: AnyArray, min_probability: float) -> list[Section]:
     """Sections of the report: maps, evidence, tables."""
+    if result.phase_map.valid.size == 1:
+        pattern = Section("The pattern", pictures=(_example(result, 0, 0, "the pattern"), *_spectra(result)))
+        return [pattern, _tables(result, min_probability)]
     return [
         _maps(result, min_probability),
         _evidence(result, region, whole_annular),
@@ -93,7 +96,13 @@ def _evidence(result: ScanResult, region: Region, whole_annular: AnyArray) -> Se
             "Mean diffraction pattern",
         ),
     ]
-    rings = _rings(result)
+    return Section("What the scan shows", pictures=(*pictures, *_spectra(result)))
+
+
+def _spectra(result: ScanResult) -> list[Picture]:
+    """Draw where the spots lie, and the azimuthal mean of the mean pattern."""
+    survey, rings = result.survey, _rings(result)
+    pictures = []
     if len(result.spots):
         histogram = plot_radius_histogram(result.spots.radius_inv_a, None, rings)
         pictures.append(
@@ -104,7 +113,7 @@ def _evidence(result: ScanResult, region: Region, whole_annular: AnyArray) -> Se
             )
         )
     profile = radial_profile(Pattern(survey.mean_pattern, survey.scan.grid, survey.scan.valid))
-    inside = profile.k_inv_a <= 1.2 * high
+    inside = profile.k_inv_a <= 1.2 * result.annulus_inv_a[1]
     pictures.append(
         Picture(
             png_of(plot_radial_profile(profile.k_inv_a[inside], profile.intensity[inside], rings)),
@@ -112,7 +121,7 @@ def _evidence(result: ScanResult, region: Region, whole_annular: AnyArray) -> Se
             "Radial profile",
         )
     )
-    return Section("What the scan shows", pictures=tuple(pictures))
+    return pictures
 
 
 def _ring_words(result: ScanResult) -> str:
