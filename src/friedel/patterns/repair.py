@@ -25,9 +25,9 @@ def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
     """
     finite = np.isfinite(mean_pattern)
     image = np.where(finite, mean_pattern, 0.0)
-    neighbours = ndimage.median_filter(image, size=5, mode="nearest")
-    second = ndimage.rank_filter(image, rank=-2, footprint=_EIGHT, mode="nearest")
-    low = ndimage.minimum_filter(image, footprint=_EIGHT, mode="nearest")
+    neighbours = ndimage.median_filter(image, size=5, mode="mirror")
+    second = ndimage.rank_filter(image, rank=-2, footprint=_EIGHT, mode="mirror")
+    low = ndimage.minimum_filter(image, footprint=_EIGHT, mode="mirror")
     residual = image - neighbours
     noise = 1.4826 * float(np.median(np.abs(residual))) + 1e-12
     hot = (residual > _DEFECT_SIGMAS * noise) & (image > _SPIKE_RATIO * np.maximum(second, 0.0) + noise)
@@ -46,7 +46,7 @@ def remove_spikes(patterns: AnyArray, *, gain: float, valid: BoolArray | None = 
         (ky, kx), False where the detector tells nothing.
     """
     out = patterns.astype(np.float32)
-    second = ndimage.rank_filter(out, rank=-2, footprint=_EIGHT[None], mode="nearest")
+    second = ndimage.rank_filter(out, rank=-2, footprint=_EIGHT[None], mode="mirror")
     bad = out > _SPIKE_RATIO * np.maximum(second, 0.0) + _SPIKE_ELECTRONS * gain
     bad |= ~np.isfinite(out)
     if valid is not None:
@@ -70,17 +70,23 @@ def estimate_gain(patterns: AnyArray) -> float:
 
     For Poisson counts the variance equals the mean in electrons, so that in detector units variance / mean = gain
     (Janesick, Photon Transfer, 2007, ch. 5). The noise is measured with the second-difference mask of Immerkaer
-    (CVIU 64, 300, 1996), whose response to white noise has 36 times its variance, in the dimmer 80 % of the pixels.
+    (CVIU 64, 300, 1996), whose response to white noise has 36 times its variance, in the dimmer 80 % of the pixels
+    that have light near them. NaN is left out; patterns without light give 1.
     A correlated (blurred) signal gives a value that is too low; the spot detectors correct for that themselves.
     """
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float64)
     stack = patterns.astype(np.float64)
+    finite = np.isfinite(stack)
+    stack = np.where(finite, stack, 0.0)
     response = ndimage.convolve(stack, mask[None], mode="nearest")
     local = ndimage.uniform_filter(stack, size=(0, 7, 7), mode="nearest")
-    background = (local <= np.quantile(local, 0.8)) & np.isfinite(response)
-    level = float(np.mean(local[background], dtype=np.float64))
-    if level <= 0.0:
+    lit = local > 1e-9 * local.max()
+    if not finite.all():
+        lit &= ndimage.minimum_filter(finite, size=(0, 7, 7), mode="nearest")
+    if not lit.any():
         return 1.0
+    background = lit & (local <= np.quantile(local[lit], 0.8))
+    level = max(float(np.mean(stack[background])), 1e-30)
     squared = response[background] ** 2
     squared = np.minimum(squared, np.quantile(squared, 0.999))
     return max(float(np.mean(squared)) / (36.0 * level), 1e-6)
