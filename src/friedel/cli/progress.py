@@ -40,10 +40,18 @@ def friendly_errors(*, debug: bool) -> Iterator[None]:
     """Turn an error that friedel raises on purpose into one line on stderr and exit code 1."""
     try:
         yield
+    except typer.Exit:
+        raise
     except FriedelError as error:
         if debug:
             raise
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(1) from None
+    except Exception as error:
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        typer.echo(f"error: friedel failed ({what}). This is a fault of friedel; --debug shows where.", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo("interrupted; go on with --resume", err=True)

@@ -29,15 +29,19 @@ def find_shadow(mean_pattern: AnyArray) -> BoolArray:
     bright = ndimage.maximum_filter(light, size=2 * size + 1, mode="nearest")
     # What lies within reach of much brighter surroundings is the rim; dark pixels joined to the rim are the shadow.
     dark = light <= max(_SHADOW_LIGHT * float(np.median(light)), 1e-9 * float(light.max()))
-    labels, _ = ndimage.label(ndimage.binary_opening(dark, iterations=2))
+    opened = ndimage.binary_opening(np.pad(dark, 4, mode="edge"), iterations=2)[4:-4, 4:-4]
+    labels, _ = ndimage.label(opened)
     out = np.zeros(image.shape, dtype=bool)
-    touches = {int(i) for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]) for i in np.unique(edge)} - {0}
+    # Frames of screenshots and detectors have a rim of their own, one percent wide at most.
+    rim = 1 + max(image.shape) // 100
+    edges = (labels[:rim], labels[-rim:], labels[:, :rim], labels[:, -rim:])
+    touches = {int(i) for edge in edges for i in np.unique(edge)} - {0}
     for i in sorted(touches):
         region = labels == i
         if region.sum() < _SHADOW_SHARE * image.size:
             continue
-        rim = ndimage.binary_dilation(region, iterations=2) & ~region
-        if float(np.mean(light[rim] < _SHADOW_DEPTH * bright[rim])) > 0.5:
+        border = ndimage.binary_dilation(region, iterations=2) & ~region
+        if float(np.mean(light[border] < _SHADOW_DEPTH * bright[border])) > 0.5:
             out |= region
     return np.asarray(ndimage.binary_dilation(out, iterations=size) if out.any() else out)
 

@@ -19,6 +19,8 @@ from friedel.patterns.repair import estimate_gain, remove_spikes
 _MIN_SIGMA_PX = 0.8
 #: Ratio of the principal curvatures up to which a maximum is a spot.
 _MAX_ELONGATION = 6.0
+#: How much wider the second look at rough maxima is.
+_WIDER = 3.0
 #: Zones of equal area in which the width of the noise is judged.
 _SPREAD_ZONES = 8
 #: Electrons and number of spots from which their width is measured.
@@ -197,9 +199,9 @@ def find_spots(
     z = response.significance / _spread(response, ring)
     threshold = _threshold(int(ring.sum()), sigma_px, detector.max_false_alarms)
     size = 2 * int(np.ceil(sigma_px)) + 1
-    is_peak = (z >= threshold) & ring & (z == ndimage.maximum_filter(z, size=(1, size, size), mode="nearest"))
-    index = np.argwhere(is_peak)
-    index = index[_is_round(response.signal, index)]
+    # The maximum of the signal, not of z: a step of the spread within a bright spot would drag it aside.
+    top = ndimage.maximum_filter(response.signal, size=(1, size, size), mode="nearest")
+    index = _round_peaks((z >= threshold) & ring & (response.signal == top), response.signal, sigma_px)
     at = tuple(index.T)
     intensity = response.effective_pixels * response.signal[at].astype(np.float64)
     sigma = _position_sigma(intensity, response.background[at].astype(np.float64), sigma_px)
@@ -277,6 +279,32 @@ def _threshold(n_pixels: int, sigma_px: float, max_false_alarms: float) -> float
     z = np.linspace(2.0, 12.0, 2001)
     expected = n_pixels * z * np.exp(-0.5 * z**2) / ((2 * np.pi) ** 1.5 * 2.0 * sigma_px**2)
     return float(z[int(np.argmax(expected <= max_false_alarms))])
+
+
+def _round_peaks(is_peak: BoolArray, signal: Float32Array, sigma_px: float) -> AnyArray:
+    """Return one index (n, ky, kx) for each maximum that has the shape of a spot, (M, 3).
+
+    A spot wider than the Gaussian, saturated perhaps, has a rough or flat top: maxima that fail the test of shape are
+    looked at again through a wider Gaussian, and its round maximum near by counts, once.
+    """
+    index = np.argwhere(is_peak)
+    is_round = _is_round(signal, index)
+    again = index[~is_round]
+    if not len(again):
+        return index
+    frames, place = np.unique(again[:, 0], return_inverse=True)
+    wide = ndimage.gaussian_filter(signal[frames], (0, _WIDER * sigma_px, _WIDER * sigma_px), mode="nearest")
+    reach = int(np.ceil(_WIDER * sigma_px))
+    top = wide == ndimage.maximum_filter(wide, size=(1, 2 * reach + 1, 2 * reach + 1), mode="nearest")
+    near = np.zeros(wide.shape, dtype=bool)
+    near[place, again[:, 1], again[:, 2]] = True
+    tops = np.argwhere(top & ndimage.maximum_filter(near, size=(1, 2 * reach + 1, 2 * reach + 1)))
+    tops = tops[_is_round(wide, tops)]
+    tops[:, 0] = frames[tops[:, 0]]
+    found = np.zeros(signal.shape, dtype=bool)
+    found[tuple(index[is_round].T)] = True
+    taken = ndimage.maximum_filter(found, size=(1, 2 * reach + 1, 2 * reach + 1))
+    return np.concatenate([index[is_round], tops[~taken[tuple(tops.T)]]])
 
 
 def _is_round(signal: Float32Array, index: AnyArray) -> BoolArray:
