@@ -18,16 +18,15 @@ _BAR_LENGTH, _BAR_ASPECT = 0.02, 4.0
 def find_shadow(mean_pattern: AnyArray) -> BoolArray:
     """Find the shadow of a beam stop in a mean pattern (ky, kx): True where no electrons arrive.
 
-    A shadow is a connected dark region that runs from the edge of the detector into it and has a sharp rim: along its
-    border the light rises by a factor of three or more within a few pixels. The dark corners of a pattern, where the
-    light fades slowly, have no such rim.
+    A shadow is a connected dark region that runs from the edge of the detector into it, and along most of its border
+    the light rises by a factor of three or more within a few pixels. At the dark corners of a pattern, where the light
+    fades slowly, it does not.
     """
     image = ndimage.median_filter(np.nan_to_num(mean_pattern.astype(np.float64)), size=3, mode="nearest")
     image = ndimage.uniform_filter(image, size=max(3, min(image.shape) // 100), mode="nearest")
     light = image - float(np.quantile(image, 0.002))
     size = max(3, min(image.shape) // 40)
     bright = ndimage.maximum_filter(light, size=2 * size + 1, mode="nearest")
-    # What lies within reach of much brighter surroundings is the rim; dark pixels joined to the rim are the shadow.
     dark = light <= max(_SHADOW_LIGHT * float(np.median(light)), 1e-9 * float(light.max()))
     opened = ndimage.binary_opening(np.pad(dark, 4, mode="edge"), iterations=2)[4:-4, 4:-4]
     labels, _ = ndimage.label(opened)
@@ -40,8 +39,8 @@ def find_shadow(mean_pattern: AnyArray) -> BoolArray:
         region = labels == i
         if region.sum() < _SHADOW_SHARE * image.size:
             continue
-        border = ndimage.binary_dilation(region, iterations=2) & ~region
-        if float(np.mean(light[border] < _SHADOW_DEPTH * bright[border])) > 0.5:
+        border = region & ~ndimage.binary_erosion(region, iterations=2, border_value=1)
+        if 2 * int((light[border] < _SHADOW_DEPTH * bright[border]).sum()) > int(border.sum()):
             out |= region
     return np.asarray(ndimage.binary_dilation(out, iterations=size) if out.any() else out)
 
