@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from friedel.core.arrays import AnyArray, FloatArray
+from friedel.patterns.masks import find_shadow
 from friedel.patterns.repair import estimate_gain, find_bad_pixels, remove_spikes
 from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
 
@@ -27,6 +28,15 @@ def test_dead_hot_and_nan_pixels_are_found_and_nothing_else() -> None:
     for kind, at in bad.items():
         mean[at] = {"dead": 0.0, "hot": 200.0, "very hot": 1e6, "NaN": np.nan, "infinite": np.inf}[kind]
     assert set(map(tuple, np.argwhere(find_bad_pixels(mean)).tolist())) == set(bad.values())
+
+
+@pytest.mark.parametrize("electrons", [1e-4, 0.01, 0.3, 5.0])
+def test_lone_electrons_and_gaps_between_them_are_no_defects(electrons: float) -> None:
+    y, x = np.indices(SHAPE, dtype=float)
+    mean = 1e4 * electrons / (1.0 + np.hypot(y - 32, x - 35) ** 3) + 0.1 * electrons
+    sample = np.random.default_rng(4).poisson(mean * 500) / 500.0
+    assert not find_bad_pixels(sample).any()
+    assert not find_bad_pixels(40.0 * sample).any()
 
 
 def test_spikes_are_mended_from_their_surroundings_and_spots_are_kept() -> None:
@@ -88,3 +98,11 @@ def test_gain_leaves_nan_out() -> None:
 def test_patterns_without_light_have_gain_one() -> None:
     assert estimate_gain(np.zeros((4, *SHAPE), dtype=np.uint16)) == 1.0
     assert estimate_gain(np.full((4, *SHAPE), np.nan)) == 1.0
+
+
+@pytest.mark.parametrize("dose", [100.0, 1000.0, 10000.0])
+def test_faint_scan_has_no_shadow_and_no_bad_pixels(dose: float) -> None:
+    patterns = np.asarray(simulate_nmc811_scan(1, ScanOptions((16, 20), dose_electrons=dose, halo_share=0.02))[0].data)
+    mean = patterns.reshape(-1, 128, 128).mean(axis=0)
+    assert not find_bad_pixels(mean).any()
+    assert not find_shadow(mean).any()

@@ -6,11 +6,14 @@ import numpy as np
 from scipy import ndimage
 
 from friedel.core.arrays import AnyArray, BoolArray
+from friedel.patterns.repair import estimate_gain
 
 #: A shadow covers at least this share of the pattern and reaches its edge.
 _SHADOW_SHARE = 0.01
 #: A shadow has at most this share of the median light, and this share of the brightest light near its rim.
 _SHADOW_LIGHT, _SHADOW_DEPTH = 0.3, 0.35
+#: The light at the rim stands this many standard deviations of its counting noise, in nine pixels, above the shadow.
+_RIM_SIGMAS = 6.0
 #: A burned-in bar is at least this long, as a share of the picture's width, and this much longer than high.
 _BAR_LENGTH, _BAR_ASPECT = 0.02, 4.0
 
@@ -19,14 +22,18 @@ def find_shadow(mean_pattern: AnyArray) -> BoolArray:
     """Find the shadow of a beam stop in a mean pattern (ky, kx): True where no electrons arrive.
 
     A shadow is a connected dark region that runs from the edge of the detector into it, and along most of its border
-    the light rises by a factor of three or more within a few pixels. At the dark corners of a pattern, where the light
-    fades slowly, it does not.
+    the light rises by a factor of three or more within a few pixels, by more than counting noise. At the dark corners
+    of a pattern, where the light fades slowly or electrons are few, it does not.
     """
     image = ndimage.median_filter(np.nan_to_num(mean_pattern.astype(np.float64)), size=3, mode="nearest")
     image = ndimage.uniform_filter(image, size=max(3, min(image.shape) // 100), mode="nearest")
     light = image - float(np.quantile(image, 0.002))
     size = max(3, min(image.shape) // 40)
     bright = ndimage.maximum_filter(light, size=2 * size + 1, mode="nearest")
+    electron = estimate_gain(mean_pattern[None])  # what one electron adds to a mean pattern
+    is_rim = (light < _SHADOW_DEPTH * bright) & (
+        bright - light > _RIM_SIGMAS * np.sqrt(electron * np.maximum(bright, 0.0) / 9.0)
+    )
     dark = light <= max(_SHADOW_LIGHT * float(np.median(light)), 1e-9 * float(light.max()))
     opened = ndimage.binary_opening(np.pad(dark, 4, mode="edge"), iterations=2)[4:-4, 4:-4]
     labels, _ = ndimage.label(opened)
@@ -40,7 +47,7 @@ def find_shadow(mean_pattern: AnyArray) -> BoolArray:
         if region.sum() < _SHADOW_SHARE * image.size:
             continue
         border = region & ~ndimage.binary_erosion(region, iterations=2, border_value=1)
-        if 2 * int((light[border] < _SHADOW_DEPTH * bright[border]).sum()) > int(border.sum()):
+        if 2 * int(is_rim[border].sum()) > int(border.sum()):
             out |= region
     return np.asarray(ndimage.binary_dilation(out, iterations=size) if out.any() else out)
 

@@ -21,7 +21,8 @@ def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
     """Find dead and hot pixels in the mean pattern of many positions, shape (ky, kx); True is bad.
 
     A pixel that differs from the median of its surroundings by more than any point spread allows: brighter than
-    five times its second brightest neighbour, or at zero amid neighbours that all count.
+    five times its second brightest neighbour, or at zero amid neighbours that all count. Of few electrons neither can
+    be told.
     """
     finite = np.isfinite(mean_pattern)
     image = np.where(finite, mean_pattern, 0.0)
@@ -29,7 +30,10 @@ def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
     second = ndimage.rank_filter(image, rank=-2, footprint=_EIGHT, mode="mirror")
     low = ndimage.minimum_filter(image, footprint=_EIGHT, mode="mirror")
     residual = image - neighbours
-    noise = 1.4826 * float(np.median(np.abs(residual))) + 1e-12
+    electron = estimate_gain(mean_pattern[None])  # what one electron adds to a mean pattern
+    noise = np.maximum(
+        1.4826 * float(np.median(np.abs(residual))), np.sqrt(electron * np.maximum(neighbours, electron))
+    )
     hot = (residual > _DEFECT_SIGMAS * noise) & (image > _SPIKE_RATIO * np.maximum(second, 0.0) + noise)
     dead = (image <= 0.0) & (low > 0.0) & (neighbours > _DEFECT_SIGMAS * noise)
     return np.asarray(~finite | hot | dead)
