@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from friedel.core.arrays import FloatArray, IntArray
+from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.identify.spacings import UNKNOWN, SpacingMatch
 
-#: Relative difference up to which unknown spacings are one component.
-SAME_UNKNOWN = 0.006
+#: Relative difference up to which spacings without indices are one component.
+SAME_SPACING = 0.006
 #: Stands for the indices of a spot that its phase diffracted twice, at no reflection of its own.
 TWICE = "double diffraction"
 #: Half side of the patch in which a spot's outline is measured, px.
@@ -90,17 +90,14 @@ def tabulate(
     ``twice`` (N,) is the phase that may have diffracted each spot twice, or -1; ``areas_nm2`` (N,) the area in which
     its fringes are seen.
     """
-    groups: dict[tuple[str, str], list[int]] = {}
-    unknown = _unknown_groups(1 / spots.radius_inv_a, match.names)
-    for i, name in enumerate(match.names):
-        if name == UNKNOWN:
-            label = f"#{unknown[i]}"
-        elif twice[i] >= 0 and name == match.phases[twice[i]]:
-            label = TWICE
-        else:
-            label = _hkl_label(match, i)
-        groups.setdefault((name, label), []).append(i)
-    rows = [_component(pattern, spots, match, areas_nm2, key, np.array(rows)) for key, rows in groups.items()]
+    groups: dict[tuple[str, str, int], list[int]] = {}
+    labels = [_label(match, twice, i) for i in range(len(match.names))]
+    spacing_group = _spacing_groups(
+        1 / spots.radius_inv_a, np.array([label in ("", TWICE) for label in labels], dtype=bool)
+    )
+    for i, (name, label) in enumerate(zip(match.names, labels, strict=True)):
+        groups.setdefault((name, label, int(spacing_group[i])), []).append(i)
+    rows = [_component(pattern, spots, match, areas_nm2, key[:2], np.array(rows)) for key, rows in groups.items()]
     return tuple(sorted(rows, key=lambda row: -row.intensity))
 
 
@@ -122,18 +119,23 @@ def feature_size_px(pattern: Pattern, position_px: FloatArray) -> float:
     return 4 * math.sqrt(float(np.var(rows) + np.var(cols)) + 2 / 12)
 
 
-def _unknown_groups(d_a: FloatArray, names: tuple[str, ...]) -> IntArray:
-    """Number of the group of each spot (N,), new where sorted unknown spacings jump by more than ``SAME_UNKNOWN``."""
+def _spacing_groups(d_a: FloatArray, chosen: BoolArray) -> IntArray:
+    """Number of the group of each chosen spot (N,), new where their sorted spacings jump; 0 for all others."""
     group = np.zeros(len(d_a), dtype=np.int64)
-    rows = np.flatnonzero(np.array(names, dtype=object) == UNKNOWN) if names else np.zeros(0, dtype=np.int64)
+    rows = np.flatnonzero(chosen)
     order = rows[np.argsort(d_a[rows])]
-    group[order[1:]] = np.cumsum(np.diff(np.log(d_a[order])) > SAME_UNKNOWN)
+    group[order[1:]] = np.cumsum(np.diff(np.log(d_a[order])) > SAME_SPACING)
     return group
 
 
-def _hkl_label(match: SpacingMatch, row: int) -> str:
-    """Indices of the families of all phases named for a spot."""
-    members = [match.phases.index(name) for name in match.names[row].split("|")]
+def _label(match: SpacingMatch, twice: IntArray, row: int) -> str:
+    """Indices of the families of all phases named for a spot; "" for unknown."""
+    name = match.names[row]
+    if name == UNKNOWN:
+        return ""
+    if twice[row] >= 0 and name == match.phases[twice[row]]:
+        return TWICE
+    members = [match.phases.index(n) for n in name.split("|")]
     return "|".join(" ".join(str(int(i)) for i in match.best_hkl[row, p]) for p in members)
 
 
@@ -151,7 +153,7 @@ def _component(pattern: Pattern, spots: Spots, match: SpacingMatch, areas_nm2: F
     right = match.posterior[rows][:, members].sum(axis=1) if members else match.posterior[rows, -1]
     return Component(
         phase=name,
-        hkl=label if members else "",
+        hkl=label,
         d_measured_a=d_measured,
         d_sigma_a=d_measured * math.hypot(1 / math.sqrt(weight.sum()), pattern.grid.relative_sigma),
         d_reference_a=d_reference,

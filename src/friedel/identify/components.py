@@ -18,9 +18,9 @@ from friedel.identify.component_table import Component, tabulate
 from friedel.identify.double_diffraction import double_diffraction, share_with_double_diffraction
 from friedel.identify.fringe_maps import (
     LEAST_RADIUS_INV_A,
+    FringeOptions,
     Progress,
     fringe_maps,
-    fringe_masks,
     phase_amplitude_and_presence,
 )
 from friedel.identify.grain_groups import group_by_place, joint_posterior
@@ -159,15 +159,13 @@ def map_micrograph(
         options=options.spacings,
     )
     step_px = max(1, math.ceil(max(micrograph.shape) / MAP_SIDE_PX))
-    maps = fringe_maps(micrograph, spots, radius_inv_a=options.mask_radius_inv_a, step_px=step_px,
-                       outlier_sigmas=options.fft.outlier_sigmas)  # fmt: skip
-    masks = fringe_masks(maps, pattern, options.watershed, tell)
+    how = FringeOptions(options.mask_radius_inv_a, step_px, options.fft.outlier_sigmas, options.watershed)
+    maps = fringe_maps(micrograph, pattern, spots, how, tell)
     known = np.asarray(phases.priors)
-    match, grains, twice = name_by_grain(spots, alone, masks, relative_sigma, known, options.spacings)
-    shape = (math.ceil(micrograph.shape[0] / step_px), math.ceil(micrograph.shape[1] / step_px))
-    amplitude, presence = phase_amplitude_and_presence(maps, masks, match.posterior, shape, tell)
+    match, grains, twice = name_by_grain(spots, alone, maps.mask, relative_sigma, known, options.spacings)
+    amplitude, presence = phase_amplitude_and_presence(maps, match.posterior)
     pixel_nm2 = math.prod(micrograph.grid.step_a) * step_px**2 / 100
-    areas_nm2 = np.array([mask.sum() * pixel_nm2 for mask in masks])
+    areas_nm2 = np.array([mask.sum() * pixel_nm2 for mask in maps.mask])
     step_a = micrograph.grid.step_a
     grid = RealGrid((step_a[0] * step_px, step_a[1] * step_px), micrograph.grid.source, micrograph.grid.relative_sigma)
     phase_map = PhaseMap(phases.names, presence, np.ones(presence.shape[:2], dtype=bool), grid)
@@ -213,7 +211,8 @@ def name_by_grain(
     Returns
     -------
     tuple
-        The match; the number of each spot's grain (N,); the phase that may have diffracted it twice (N,), or -1.
+        The match; the number of each spot's grain (N,); the phase that may have diffracted it twice, at no
+        reflection of its own, (N,), or -1.
     """
     grains = group_by_place(masks)
     twice = double_diffraction(spots, alone.posterior)
@@ -223,6 +222,9 @@ def name_by_grain(
     same = np.abs(np.subtract.outer(log_d, log_d)) < 2 * np.maximum.outer(sigma, sigma)
     known = (1 - options.unknown_prior) * priors / priors.sum()
     posterior = joint_posterior(shared, np.append(known, options.unknown_prior), grains, same)
+    rows = np.flatnonzero(twice >= 0)
+    off = np.abs(log_d[rows] + math.log(alone.scale) - np.log(alone.best_d_a[rows, twice[rows]]))
+    twice[rows[off < 3 * sigma[rows]]] = -1
     return with_posterior(alone, posterior, options.ambiguity_ratio), grains, twice
 
 

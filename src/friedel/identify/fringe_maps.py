@@ -12,7 +12,7 @@ from friedel.core.arrays import BoolArray, Float32Array, FloatArray
 from friedel.core.images import Micrograph, Pattern
 from friedel.core.spots import Spots
 from friedel.identify.watershed import WatershedOptions, amplitude_mask
-from friedel.patterns.bragg import BraggSpectrum, bragg_spectrum, edge_weight, fringe_wave, noise_amplitude
+from friedel.patterns.bragg import bragg_spectrum, fringe_wave_and_weight, noise_amplitude
 
 #: Mean over median of an exponential distribution.
 MEAN_OVER_MEDIAN = 1 / math.log(2)
@@ -24,79 +24,90 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FringeMaps:
-    """What is needed to map the fringes of spots.
+    """Where the fringes of N spots are seen.
 
     Parameters
     ----------
-    spectrum
-        Transform of the micrograph.
-    spots
-        N spots.
-    radii_inv_a
-        Radius of the Bragg mask of each, (N,).
-    step_px
-        Pixels of the micrograph for one of the maps.
+    amplitude
+        For each spot the amplitude (y, x) of its fringes, float32, in the unit of the micrograph.
+    mask
+        For each spot where (y, x) its fringes stand out of the noise.
+    shape
+        Size of a map.
     """
 
-    spectrum: BraggSpectrum
-    spots: Spots
-    radii_inv_a: FloatArray
+    amplitude: list[Float32Array]
+    mask: list[BoolArray]
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FringeOptions:
+    """How fringes are mapped.
+
+    Parameters
+    ----------
+    radius_inv_a
+        Radius of the Bragg masks in 1/Å.
+    step_px
+        Pixels of the micrograph for one of the maps.
+    outlier_sigmas
+        See ``FftOptions``.
+    watershed
+        How amplitudes are cut into regions.
+    """
+
+    radius_inv_a: float
     step_px: int
-
-    def amplitude(self, spot: int) -> Float32Array:
-        """Amplitude (y, x) of one spot's fringes."""
-        return np.asarray(np.abs(fringe_wave(self.spectrum, *self._mask(spot))), dtype=np.float32)
-
-    def noise(self, spot: int, pattern: Pattern) -> Float32Array:
-        """Root mean square (y, x) of the amplitude that the noise around the spot would give."""
-        power = noise_power(pattern, self.spots.k_inv_a[spot], float(self.radii_inv_a[spot]))
-        rms = noise_amplitude(self.spectrum, power, float(self.radii_inv_a[spot]))
-        return np.asarray(rms / np.sqrt(edge_weight(self.spectrum, *self._mask(spot))), dtype=np.float32)
-
-    def _mask(self, spot: int) -> tuple[tuple[float, float], float, int]:
-        ky, kx = self.spots.k_inv_a[spot]
-        return (float(ky), float(kx)), float(self.radii_inv_a[spot]), self.step_px
+    outlier_sigmas: float
+    watershed: WatershedOptions
 
 
-def fringe_maps(micrograph: Micrograph, spots: Spots, *, radius_inv_a: float, step_px: int,
-                outlier_sigmas: float) -> FringeMaps:  # fmt: skip
-    """Prepare the maps of spots with masks of ``radius_inv_a`` in 1/Å, smaller where spots are close."""
-    radii = np.full(len(spots), radius_inv_a)
+def fringe_maps(
+    micrograph: Micrograph, pattern: Pattern, spots: Spots, options: FringeOptions, tell: Progress
+) -> FringeMaps:
+    """Map the fringes of each spot of a micrograph with this diffractogram."""
+    radii = mask_radii_inv_a(spots, options.radius_inv_a)
+    spectrum = bragg_spectrum(micrograph, float(radii.min(initial=options.radius_inv_a)), options.outlier_sigmas)
+    height, width = micrograph.shape
+    maps = FringeMaps([], [], (math.ceil(height / options.step_px), math.ceil(width / options.step_px)))
+    for i, (k, radius) in enumerate(zip(spots.k_inv_a, radii.tolist(), strict=True)):
+        tell("maps", i, len(spots))
+        wave, weight = fringe_wave_and_weight(spectrum, (float(k[0]), float(k[1])), radius, options.step_px)
+        amplitude = np.abs(wave)
+        noise = noise_amplitude(spectrum, noise_power(pattern, k, radius), radius) / np.sqrt(weight)
+        maps.amplitude.append(amplitude)
+        maps.mask.append(amplitude_mask(amplitude, options.watershed, noise_rms=noise.astype(np.float32)))
+    return maps
+
+
+def mask_radii_inv_a(spots: Spots, largest_inv_a: float) -> FloatArray:
+    """Radius of the Bragg mask of each spot in 1/Å (N,), smaller where spots are close."""
+    radii = np.full(len(spots), largest_inv_a)
     for i, k in enumerate(spots.k_inv_a):
         others = np.delete(spots.k_inv_a, i, axis=0)
         if len(others):
             nearest = min(np.hypot(*(others - k).T).min(), np.hypot(*(others + k).T).min())
-            radii[i] = np.clip(NEIGHBOUR_SHARE * nearest, LEAST_RADIUS_INV_A, radius_inv_a)
-    spectrum = bragg_spectrum(micrograph, float(radii.min(initial=radius_inv_a)), outlier_sigmas)
-    return FringeMaps(spectrum, spots, radii, step_px)
+            radii[i] = np.clip(NEIGHBOUR_SHARE * nearest, LEAST_RADIUS_INV_A, largest_inv_a)
+    return radii
 
 
-def fringe_masks(maps: FringeMaps, pattern: Pattern, options: WatershedOptions, tell: Progress) -> list[BoolArray]:
-    """Mark, for each spot, where (y, x) its fringes stand out of the noise."""
-    masks = []
-    for i in range(len(maps.spots)):
-        tell("regions", i, len(maps.spots))
-        masks.append(amplitude_mask(maps.amplitude(i), options, noise_rms=maps.noise(i, pattern)))
-    return masks
-
-
-def phase_amplitude_and_presence(
-    maps: FringeMaps, masks: list[BoolArray], posterior: FloatArray, shape: tuple[int, int], tell: Progress
-) -> tuple[Float32Array, Float32Array]:
+def phase_amplitude_and_presence(maps: FringeMaps, posterior: FloatArray) -> tuple[Float32Array, Float32Array]:
     """Combine the maps of the spots to amplitude and presence of each phase, both (y, x, P) float32.
 
-    ``posterior`` (N, P + 1) holds the probabilities of each spot, ``shape`` the size of a map.
+    ``posterior`` (N, P + 1) holds the probabilities of each spot.
     """
-    power = np.zeros((*shape, posterior.shape[1] - 1), dtype=np.float32)
+    n_phases = posterior.shape[1] - 1
+    power = np.zeros((n_phases, *maps.shape), dtype=np.float32)
     presence = np.zeros_like(power)
-    for i, mask in enumerate(masks):
-        tell("maps", i, len(masks))
-        squared = maps.amplitude(i) ** 2
-        for p, probability in enumerate(posterior[i, :-1].astype(np.float32)):
-            if probability > 1e-3:
-                power[..., p] += probability * squared
-                np.maximum(presence[..., p], probability * mask, out=presence[..., p])
-    return np.sqrt(power), np.clip(presence, 0.0, 1.0)
+    for amplitude, mask, row in zip(maps.amplitude, maps.mask, posterior.astype(np.float32), strict=True):
+        for p in np.flatnonzero(row[:-1] > 1e-3):
+            power[p] += row[p] * amplitude**2
+            np.maximum(presence[p], row[p], out=presence[p], where=mask)
+    return (
+        np.ascontiguousarray(np.moveaxis(np.sqrt(power), 0, -1)),
+        np.ascontiguousarray(np.moveaxis(np.clip(presence, 0.0, 1.0), 0, -1)),
+    )
 
 
 def noise_power(pattern: Pattern, k_inv_a: FloatArray, radius_inv_a: float) -> float:

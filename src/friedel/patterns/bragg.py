@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from friedel.core.arrays import AnyArray, Float32Array, FloatArray
+from friedel.core.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from friedel.core.errors import CalibrationError, DataError
 from friedel.core.images import Micrograph
 from friedel.patterns.diffractogram import clean_image
@@ -80,26 +80,26 @@ def fringe_wave(spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radius_in
     the envelope is divided by the mask's response to the picture's outline, so that a fringe keeps its amplitude up
     to the edge and nothing wraps around.
     """
+    return fringe_wave_and_weight(spectrum, k_inv_a, radius_inv_a, map_step_px)[0]
+
+
+def fringe_wave_and_weight(spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radius_inv_a: float,
+                           map_step_px: int = 1) -> tuple[Complex64Array, Float32Array]:  # fmt: skip
+    """Compute the ``fringe_wave``, and the share (y, x) of the mask's response that falls on the picture.
+
+    The share is 1 inside, 1/2 at an edge, 1/4 in a corner. The wave was divided by it, which raises noise there by
+    one over its root.
+    """
     _check_radius(radius_inv_a)
     _check_inside(spectrum, k_inv_a)
-    bins, offsets = _bins(spectrum, k_inv_a, radius_inv_a)
-    inverse = [_inverse(spectrum, axis, d, map_step_px) for axis, d in enumerate(offsets)]
-    block = _gather(spectrum, *bins) * _mask(*offsets, radius_inv_a)
-    wave = inverse[0] @ block.astype(np.complex64) @ inverse[1].T
-    return np.asarray(2.0 * wave / edge_weight(spectrum, k_inv_a, radius_inv_a, map_step_px), dtype=np.complex64)
-
-
-def edge_weight(spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radius_inv_a: float,
-                map_step_px: int = 1) -> Float32Array:  # fmt: skip
-    """Share of the mask's response that falls on the picture, (y, x): 1 inside, 1/2 at an edge, 1/4 in a corner.
-
-    ``fringe_wave`` divides by it, which raises noise there by one over its root.
-    """
-    _, offsets = _bins(spectrum, k_inv_a, radius_inv_a)
-    inverse = [_inverse(spectrum, axis, d, map_step_px) for axis, d in enumerate(offsets)]
-    outline = np.outer(*(_outline(spectrum, axis, d) for axis, d in enumerate(offsets)))
-    weight = np.abs(inverse[0] @ (outline * _mask(*offsets, radius_inv_a)).astype(np.complex64) @ inverse[1].T)
-    return np.asarray(np.maximum(weight, np.float32(0.05)), dtype=np.float32)
+    bins, (dy, dx) = _bins(spectrum, k_inv_a, radius_inv_a)
+    mask = np.cos(0.5 * np.pi * np.minimum(np.hypot(dy[:, None], dx) / radius_inv_a, 1.0)) ** 2
+    inverse_y, inverse_x = (_inverse(spectrum, axis, d, map_step_px) for axis, d in ((0, dy), (1, dx)))
+    wave = inverse_y @ (_gather(spectrum, *bins) * mask).astype(np.complex64) @ inverse_x.T
+    outline = np.outer(_outline(spectrum, 0, dy), _outline(spectrum, 1, dx))
+    share = np.abs(inverse_y @ (outline * mask).astype(np.complex64) @ inverse_x.T)
+    weight = np.maximum(share, np.float32(0.05)).astype(np.float32)
+    return np.asarray(2.0 * wave / weight, dtype=np.complex64), weight
 
 
 def bragg_amplitude(micrograph: Micrograph, k_inv_a: AnyArray, radius_inv_a: float) -> Float32Array:
@@ -159,19 +159,14 @@ def _check_inside(spectrum: BraggSpectrum, k_inv_a: tuple[float, float]) -> None
 
 def _bins(
     spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radius: float
-) -> tuple[list[AnyArray], list[FloatArray]]:
+) -> tuple[list[IntArray], list[FloatArray]]:
     """Signed indices of the spectrum's pixels within the mask along each axis, and their distances from the spot."""
-    bins = []
+    bins: list[IntArray] = []
     for k, step in zip(k_inv_a, spectrum.step_inv_a, strict=True):
         inside = np.arange(math.ceil((k - radius) / step), math.floor((k + radius) / step) + 1)
         bins.append(inside if len(inside) else np.array([round(k / step)]))
-    return bins, [b * step - k for b, step, k in zip(bins, spectrum.step_inv_a, k_inv_a, strict=True)]
-
-
-def _mask(dy_inv_a: FloatArray, dx_inv_a: FloatArray, radius_inv_a: float) -> FloatArray:
-    """Smooth disk cos^2 at these distances from its centre along each axis."""
-    share = np.hypot(dy_inv_a[:, None], dx_inv_a) / radius_inv_a
-    return np.asarray(np.cos(0.5 * np.pi * np.minimum(share, 1.0)) ** 2)
+    distances = [np.asarray(b * s - k) for b, s, k in zip(bins, spectrum.step_inv_a, k_inv_a, strict=True)]
+    return bins, distances
 
 
 def _gather(spectrum: BraggSpectrum, rows: AnyArray, cols: AnyArray) -> Complex64Array:
@@ -196,4 +191,4 @@ def _outline(spectrum: BraggSpectrum, axis: int, offset_inv_a: FloatArray) -> An
     """Fourier transform of the picture's extent along one axis at these distances from the spot."""
     n, step_a = spectrum.shape[axis], spectrum.step_a[axis]
     phase = offset_inv_a * step_a
-    return np.exp(-1j * np.pi * phase * (n - 1)) * np.sinc(n * phase) / np.sinc(phase) * n
+    return np.asarray(np.exp(-1j * np.pi * phase * (n - 1)) * np.sinc(n * phase) / np.sinc(phase) * n)

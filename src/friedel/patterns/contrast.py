@@ -48,7 +48,8 @@ def paper_contrast(pattern: Pattern, options: ContrastOptions | None = None) -> 
     """
     options = options or ContrastOptions()
     power = pattern.data if pattern.valid is None else np.where(pattern.valid, pattern.data, 0.0)
-    log_modulus = 0.5 * np.log(np.maximum(power, np.float32(1e-12) * max(float(power.max()), 1e-30)), dtype=np.float32)
+    least = 1e-12 * max(float(power.max()), 1e-30)
+    log_modulus = (0.5 * np.log(np.maximum(power, least))).astype(np.float32)
     low, high = _range_without_zero_frequency(log_modulus, pattern)
     scaled = np.clip((log_modulus - low) / max(high - low, 1e-12), 0.0, 1.0)
     lifted = np.maximum(scaled - scaled.mean(dtype=np.float64), 0.0)

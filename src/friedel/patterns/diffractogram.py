@@ -15,8 +15,8 @@ from friedel.core.images import Micrograph, Pattern
 
 WindowName = Literal["hann", "tukey", "none"]
 
-#: Share of a Tukey window that is tapered, both ends together.
-TUKEY_TAPER = 0.25
+#: Share of a Tukey window that is tapered, both ends together: enough for unbiased positions between pixels.
+TUKEY_TAPER = 0.5
 #: Outliers of a micrograph are isolated: within this box (px) at most this share of pixels may be outliers.
 OUTLIER_BOX_PX, OUTLIER_SHARE = 11, 0.15
 #: Standard deviation of a Gaussian over its median absolute deviation.
@@ -30,13 +30,14 @@ class FftOptions:
     Parameters
     ----------
     window
-        "hann" leaks least; "tukey" tapers the outer eighth on each side; "none" leaves cross streaks.
+        "tukey" tapers the outer quarter on each side; "hann" leaks least, but hides grains near the border (an eighth
+        of the side from it their power counts 2 %, against 25 % with "tukey"); "none" leaves cross streaks.
     outlier_sigmas
         Isolated pixels farther than this many robust standard deviations from the median of the micrograph (hot
         pixels, X-rays) are replaced by the median of their neighbours.
     """
 
-    window: WindowName = "hann"
+    window: WindowName = "tukey"
     outlier_sigmas: float = 8.0
 
     def __post_init__(self) -> None:

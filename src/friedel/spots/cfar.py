@@ -21,9 +21,11 @@ from friedel.spots.speckle import SpeckleTail, gaussian_kernel, speckle_tail
 LEAST_SCALE_PX = 0.7
 #: Grains smaller than this many micrographs' sides over 200 px are not searched with a kernel of their own.
 SCALE_SHARE = 1 / 200
-#: Least standard deviation of the weight of the sub-pixel fit: below it the sampling of a Hann lobe biases the fit by
-#: more than 0.01 px.
-LEAST_WEIGHT_PX = 1.5
+#: Least standard deviation of the weight of the sub-pixel fit: below it the sampling of a lobe biases the fit by more
+#: than 0.01 px.
+LEAST_WEIGHT_PX = 2.0
+#: A spot must rise to this many times the skirts of stronger ones; exp(-2) = 14 % of a skirt's speckle do.
+SKIRT_MARGIN = 2.0
 #: Lags at which the amplitudes of windowed noise are still correlated.
 CORRELATION_REACH_PX = 4
 
@@ -48,12 +50,12 @@ class Cfar:
     their sum is an upper bound. It is raised by x^2 v / 2, the mean of an exponential tail over the error of a floor
     of relative variance v. Half of the plane is searched, as the other half repeats it; a frequency at the edge of
     the plane (Nyquist) cannot be told from its alias and is left out. Of candidates closer than their width the most
-    significant stays; one that is weaker than the skirt of a stronger spot, (half width / distance)^2 of its power as
-    for a straight-edged grain, is taken for that skirt.
+    significant stays; one that is less than twice the skirt of a stronger spot, (half width / distance)^2 of
+    its power as for a straight-edged grain, is taken for that skirt.
     """
 
     false_alarms: float = 0.1
-    window: WindowName = "hann"
+    window: WindowName = "tukey"
     max_spots: int = 500
 
     def __post_init__(self) -> None:
@@ -156,7 +158,7 @@ def _outside_skirts(ratio: AnyArray, table: FloatArray, spots: list[RefinedSpot]
     kept: list[int] = []
     for i in range(len(table)):
         distance = np.hypot(*(at[kept] - at[i]).T)
-        skirt = power[kept] * (width[kept] / np.maximum(distance, 1.0)) ** 2
+        skirt = SKIRT_MARGIN * power[kept] * (width[kept] / np.maximum(distance, 1.0)) ** 2
         if not (skirt > power[i]).any():
             kept.append(i)
     return kept

@@ -25,7 +25,9 @@ RING_VARIANCE, BOX_VARIANCE = 1.35 * 0.333, 5e-4
 BOX_PX = 48
 #: Half width of the strips along the axes where scan lines and the image's borders leave streaks; half length of
 #: their running median.
-STRIP_PX, STRIP_REACH_PX = 2, 24
+STRIP_PX, STRIP_REACH_PX = 4, 24
+#: A streak is coherent across its width and its median is that of few pixels: its floor is raised by this factor.
+STREAK_CAUTION = 3.0
 
 
 def noise_floor(pattern: Pattern) -> Float32Array:
@@ -40,7 +42,7 @@ def noise_floor(pattern: Pattern) -> Float32Array:
     ratio = pattern.data / radial
     floor = radial * _local_level(ratio)
     _lift_streaks(pattern, floor)
-    return np.maximum(floor, np.float32(1e-30))
+    return np.asarray(np.maximum(floor, np.float32(1e-30)))
 
 
 def floor_variance(pattern: Pattern, correlation: FloatArray) -> Float32Array:
@@ -94,4 +96,4 @@ def _lift_streaks(pattern: Pattern, floor: Float32Array) -> None:
         row, column = centre[0] + offset, centre[1] + offset
         for line, level in ((pattern.data[row], floor[row]), (pattern.data[:, column], floor[:, column])):
             running = ndimage.median_filter(line / level, 2 * STRIP_REACH_PX + 1, mode="nearest") * MEAN_OVER_MEDIAN
-            level *= np.where(running > 1.5, running, 1.0).astype(floor.dtype)
+            level *= np.where(running > 1.5, STREAK_CAUTION * running, 1.0).astype(floor.dtype)

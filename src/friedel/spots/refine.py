@@ -11,6 +11,8 @@ from scipy import ndimage
 from friedel.core.arrays import AnyArray, FloatArray
 
 MAX_ITERATIONS = 30
+#: Speckle within a spot is smoothed by this share of its search width before its outline is measured.
+OUTLINE_SMOOTHING = 0.35
 #: A spot is the transform of a grain's outline times the transfer function sin(chi), whose slope across the spot pulls
 #: its maximum by s^2 x 2 chi' cot(chi) for a spot of Gaussian width s: with 1.5 nm of delocalisation (chi' / 2 pi) and
 #: grains of 10 nm about half of the spot's half width, with a corrector nearly nothing. SHAPE_ERROR times the half
@@ -67,7 +69,7 @@ def refine(power: AnyArray, floor: AnyArray, at_px: tuple[int, int], scale_px: f
     noise = float(floor[at_px])
     signal = patch - noise
     centre = _fixed_point(signal, offsets, scale_px)
-    half_width_px = _half_width(signal, correlation)
+    half_width_px = _half_width(signal, OUTLINE_SMOOTHING * scale_px)
     sigma = _errors(np.maximum(signal, 0.0), noise, offsets - centre[:, None], scale_px, correlation)
     floor_px = math.hypot(LEAST_ERROR_PX, SHAPE_ERROR * half_width_px)
     near = np.hypot(offsets[:, None] - centre[0], offsets - centre[1]) <= max(3 * scale_px, 2.5)
@@ -101,9 +103,9 @@ def _fixed_point(signal: FloatArray, offsets: AnyArray, scale_px: float) -> Floa
     return centre
 
 
-def _half_width(signal: FloatArray, correlation: FloatArray) -> float:
+def _half_width(signal: FloatArray, smoothing_px: float) -> float:
     """Radius of a disk with the area of the connected region above half of the peak at the patch's middle."""
-    smooth = signal if correlation[1] > 0.3 else ndimage.gaussian_filter(signal, 0.5)
+    smooth = ndimage.gaussian_filter(signal, smoothing_px)
     middle = signal.shape[0] // 2
     near = smooth[middle - 1 : middle + 2, middle - 1 : middle + 2]
     regions, _ = ndimage.label(smooth > 0.5 * near.max())
