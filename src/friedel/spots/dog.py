@@ -260,14 +260,22 @@ def measure_spot_sigma(
 
 
 def _spread(response: DogResponse, ring: BoolArray) -> Float32Array:
-    """Robust width of the significance about each radius, at least 1: (n, ky, kx)."""
+    """Robust width of the significance about each radius, at least 1: (n, ky, kx).
+
+    It is taken where the background is lowest, a third of each zone: about a bright spot the wide Gaussian digs a
+    trough of high negative significance, and a ring of such troughs would hide every fainter spot of that ring.
+    """
     radius = response.grid.radius_inv_a((ring.shape[0], ring.shape[1]))
-    edges = np.quantile(radius[ring], np.linspace(0.0, 1.0, _SPREAD_ZONES + 1))
-    zone = np.clip(np.searchsorted(edges, radius, side="right") - 1, 0, _SPREAD_ZONES - 1)
-    widths = np.stack(
-        [np.median(np.abs(response.significance[:, ring & (zone == i)]), axis=1) for i in range(_SPREAD_ZONES)], axis=1
-    )
-    return np.maximum(1.4826 * widths, 1.0).astype(np.float32)[:, zone]
+    edges = np.unique(np.quantile(radius[ring], np.arange(_SPREAD_ZONES) / _SPREAD_ZONES, method="lower"))
+    zone = np.clip(np.searchsorted(edges, radius, side="right") - 1, 0, None)
+    widths = []
+    for i in range(len(edges)):
+        inside = ring & (zone == i)
+        n_calm = int(np.ceil(inside.sum() / 3))
+        calm = np.argpartition(response.background[:, inside], n_calm - 1, axis=1)[:, :n_calm]
+        significance = np.take_along_axis(response.significance[:, inside], calm, axis=1)
+        widths.append(np.median(np.abs(significance), axis=1))
+    return np.maximum(1.4826 * np.stack(widths, axis=1), 1.0).astype(np.float32)[:, zone]
 
 
 def _threshold(n_pixels: int, sigma_px: float, max_false_alarms: float) -> float:
