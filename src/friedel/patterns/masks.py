@@ -8,8 +8,8 @@ from scipy import ndimage
 from friedel.core.arrays import AnyArray, BoolArray
 from friedel.patterns.repair import estimate_gain
 
-#: A shadow covers at least this share of the pattern and reaches its edge.
-_SHADOW_SHARE = 0.01
+#: A shadow covers this share of the pattern and reaches its edge; where more is dark, it is spots that have a rim.
+_SHADOW_SHARE = (0.01, 0.5)
 #: A shadow has at most this share of the median light, and this share of the brightest light near its rim.
 _SHADOW_LIGHT, _SHADOW_DEPTH = 0.3, 0.35
 #: The light at the rim stands this many standard deviations of its counting noise, in nine pixels, above the shadow.
@@ -44,7 +44,7 @@ def find_shadow(mean_pattern: AnyArray) -> BoolArray:
     touches = {int(i) for edge in edges for i in np.unique(edge)} - {0}
     for i in sorted(touches):
         region = labels == i
-        if region.sum() < _SHADOW_SHARE * image.size:
+        if not _SHADOW_SHARE[0] <= region.mean() <= _SHADOW_SHARE[1]:
             continue
         border = region & ~ndimage.binary_erosion(region, iterations=2, border_value=1)
         if 2 * int(is_rim[border].sum()) > int(border.sum()):
