@@ -117,8 +117,10 @@ def test_reflections_of_a_zone_tell_the_extinct_ones(library: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--zone", "0,0"], ["--zone", "a,b,c"], ["--zone", "0,0,0"], ["--d-min-a", "0"]])
 def test_impossible_questions_are_refused(library: Path, arguments: list[str]) -> None:
-    with pytest.raises(CrystalError):
-        CliRunner().invoke(app, ["reflections", "si", *arguments], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["reflections", "si", *arguments], catch_exceptions=False)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_add_reports_what_was_read(library: Path, mine: Path) -> None:

@@ -77,12 +77,13 @@ def virtual(
 ) -> None:
     """Make a virtual image of a scan: the light in an annulus about the fitted beam."""
     with friendly_errors(debug=debug):
+        from friedel.core.errors import naming
         from friedel.patterns.survey import survey_scan
         from friedel.pipeline.pictures import write_virtual_image
 
         annulus = float_pair(annulus_inv_a) or (0.0, 0.0)
         scan = _read_scan(path, _scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
-        with progress_bars(quiet=False) as progress:
+        with progress_bars(quiet=False) as progress, naming(path):
             survey = survey_scan(scan, annulus_inv_a=annulus, progress=lambda d, t: progress("virtual image", d, t))
         write_virtual_image(out, survey)
         typer.echo(out)
@@ -100,7 +101,7 @@ def spots(
 ) -> None:
     """Find the spots of a scan."""
     with friendly_errors(debug=debug):
-        from friedel.core.errors import RunFolderError
+        from friedel.core.errors import RunFolderError, naming
         from friedel.pipeline.run_files import write_spots
         from friedel.pipeline.scan import ScanOptions, find_scan_spots
 
@@ -108,7 +109,7 @@ def spots(
             raise RunFolderError(f"{out} exists already. Choose another --out, or remove it.")
         annulus = float_pair(annulus_inv_a) or (0.0, 0.0)
         scan = _read_scan(path, _scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
-        with progress_bars(quiet=False) as progress:
+        with progress_bars(quiet=False) as progress, naming(path):
             table = find_scan_spots(scan, replace(ScanOptions(), annulus_inv_a=annulus), progress=progress)
         write_spots(out, table)
         typer.echo(f"{len(table)} spots in {table.n_patterns} patterns: {out}")

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from friedel.cli.progress import friendly_errors
 from friedel.core.errors import CrystalError
 from friedel.crystal import (
     Crystal,
@@ -35,7 +36,8 @@ def list_phases(
     as_json: Json = False,
 ) -> None:
     """List the phases of the library."""
-    rows = [_summary(load_phase(name)) for name in phase_names()]
+    with friendly_errors(debug=False):
+        rows = [_summary(load_phase(name)) for name in phase_names()]
     wanted = [row for row in rows if search.lower() in " ".join(str(value) for value in row.values()).lower()]
     if as_json:
         typer.echo(json.dumps(wanted))
@@ -50,7 +52,8 @@ def list_phases(
 @app.command()
 def show(name: Name, as_json: Json = False) -> None:
     """Show cell, space group, sites and source of a phase."""
-    crystal = load_phase(name)
+    with friendly_errors(debug=False):
+        crystal = load_phase(name)
     facts = _summary(crystal) | {
         "crystal_system": crystal.crystal_system,
         "volume_a3": round(crystal.volume_a3, 4),
@@ -82,8 +85,9 @@ def list_reflections(
     as_json: Json = False,
 ) -> None:
     """List the reflections of a phase, longest d-spacing first."""
-    crystal = load_phase(name)
-    rows = _zone_rows(crystal, zone, d_min_a) if zone else _family_rows(crystal, d_min_a)
+    with friendly_errors(debug=False):
+        crystal = load_phase(name)
+        rows = _zone_rows(crystal, zone, d_min_a) if zone else _family_rows(crystal, d_min_a)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -99,7 +103,8 @@ def add(
     name: Annotated[str | None, typer.Option(help="Name in the library; by default the file's.")] = None,
 ) -> None:
     """Check a CIF file and copy it into your own library."""
-    crystal = add_phase(cif, name)
+    with friendly_errors(debug=False):
+        crystal = add_phase(cif, name)
     typer.echo(f"{crystal.name}: {chemical_formula(crystal)}, {crystal.space_group}")
 
 

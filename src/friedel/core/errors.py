@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -73,3 +75,14 @@ class ReadTimedOutError(FileError):
 
 class FileNotPermittedError(FileError):
     """The operating system does not let this user read the file."""
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Put the file in hand before an error about its data or calibration that does not name it."""
+    try:
+        yield
+    except (CalibrationError, DataError) as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error

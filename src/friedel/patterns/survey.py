@@ -97,6 +97,11 @@ def survey_scan(
     sample = sample_patterns(scan).astype(np.float64)
     with np.errstate(invalid="ignore"):
         mean = np.nan_to_num(np.nanmean(sample, axis=0)) if np.isnan(sample).any() else sample.mean(axis=0)
+    if not np.any(mean):
+        raise DataError(
+            f"All of the {len(sample)} patterns looked at are zero or NaN: there is nothing to map. "
+            "Is this the right data set?"
+        )
     good = ~(find_bad_pixels(mean) | find_shadow(mean) | find_burned_in_bar(mean))
     if scan.valid is not None:
         good &= scan.valid

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from friedel.core.arrays import AnyArray
-from friedel.core.errors import UnsupportedFileError
+from friedel.core.errors import UnsupportedFileError, naming
 from friedel.core.images import Micrograph, MicrographSeries, PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
@@ -110,7 +110,8 @@ def run_recipe(
     key |= {f"sha256 of {name}": value for name, value in inputs.items()}
     clock.lap("hash")
     with open_run(out, key, resume=options.resume) as run:
-        outcome = _analyse(recipe, phases, run, options, progress)
+        with naming(recipe.input):
+            outcome = _analyse(recipe, phases, run, options, progress)
         clock.lap("analyse")
         summary = _write(run, recipe, toml, outcome, provenance, clock)
         progress("report", 1, 1)
@@ -241,7 +242,7 @@ def _map_micrograph(micrograph: Micrograph, recipe: Recipe, phases: PhaseSet, pr
         result.warnings,
         lambda: micrograph_sections(micrograph, region, result, recipe.min_probability),
         {"amplitude": result.amplitude},
-        {"step_px": 1, "roi": [list(region.rows), list(region.columns)]},
+        {"step_px": result.step_px, "roi": [list(region.rows), list(region.columns)]},
         [component.as_row() for component in result.components],
     )
 
