@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from friedel.pipeline.recipe import Recipe, load_recipe
     from friedel.pipeline.run import run_recipe
     from friedel.pipeline.run_files import load_phase_map, load_spots, load_summary
-    from friedel.pipeline.scan import ScanOptions, analyse_scan
+    from friedel.pipeline.scan import analyse_scan
+    from friedel.pipeline.scan_result import ScanOptions
     from friedel.spots.dog import Dog
 
 _HOMES = {
@@ -32,7 +33,8 @@ _HOMES = {
     "pipeline.recipe": ("Recipe", "load_recipe"),
     "pipeline.run": ("run_recipe",),
     "pipeline.run_files": ("load_phase_map", "load_spots", "load_summary"),
-    "pipeline.scan": ("ScanOptions", "analyse_scan"),
+    "pipeline.scan": ("analyse_scan",),
+    "pipeline.scan_result": ("ScanOptions",),
     "spots.dog": ("Dog",),
 }
 

@@ -103,7 +103,8 @@ def spots(
     with friendly_errors(debug=debug):
         from friedel.core.errors import RunFolderError, naming
         from friedel.pipeline.run_files import write_spots
-        from friedel.pipeline.scan import ScanOptions, find_scan_spots
+        from friedel.pipeline.scan import find_scan_spots
+        from friedel.pipeline.scan_result import ScanOptions
 
         if out.exists():
             raise RunFolderError(f"{out} exists already. Choose another --out, or remove it.")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Container, Iterator
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
+import numpy as np
+
 from friedel.core.arrays import AnyArray
 from friedel.core.images import PatternScan
 
@@ -56,7 +58,10 @@ def map_patterns(
     waiting: list[tuple[int, Future[Result]]] = []
     ahead = 2 * int(getattr(executor, "_max_workers", 0) or 8)
     for start, stop in blocks:
-        waiting.append((start, executor.submit(_read_and_apply, function, scan, start, stop)))
+        if isinstance(scan.data, np.ndarray):  # in memory: send the rows, not the scan
+            waiting.append((start, executor.submit(function, start, scan.rows(start, stop))))
+        else:
+            waiting.append((start, executor.submit(_read_and_apply, function, scan, start, stop)))
         if len(waiting) >= ahead:
             first, future = waiting.pop(0)
             yield first, future.result()

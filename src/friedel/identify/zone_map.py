@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from friedel.core.arrays import FloatArray, IntArray
+from friedel.core.grids import ReciprocalGrid
 from friedel.core.spots import Spots
 from friedel.identify.zones import ZoneOptions, ZoneTemplate, match_pattern
 
@@ -158,20 +159,20 @@ def fit_distortion(
     """
     counts = np.diff(spots.offsets)
     chosen = [int(i) for i in np.argsort(-counts, kind="stable")[:_SCALE_PATTERNS] if counts[i] >= 4]
-    fit = Distortion(np.eye(2), np.zeros(2), relative_sigma, 0)
+    nothing = Distortion(np.eye(2), np.zeros(2), relative_sigma, 0)
     if not chosen:
-        return fit
+        return nothing
     sample = Spots.join([spots.of(i) for i in chosen], (len(chosen), 1))
     scales = 1.0 + np.linspace(-3.0, 3.0, 25) * relative_sigma
-    support = [_log10_support(Distortion(np.eye(2) * s, fit.offset_inv_a, 0.0, 0), sample, templates, options,
+    support = [_log10_support(replace(nothing, matrix=np.eye(2) * s), sample, templates, options,
                               annulus_inv_a) for s in scales]  # fmt: skip
     posterior = np.log(10.0) * np.array(support) - 0.5 * ((scales - 1.0) / max(relative_sigma, 1e-9)) ** 2
-    fit = Distortion(np.eye(2) * scales[int(np.argmax(posterior))], fit.offset_inv_a, relative_sigma, 0)
+    fit = replace(nothing, matrix=np.eye(2) * scales[int(np.argmax(posterior))])
     prior = np.array([np.hypot(relative_sigma, _ELLIPTICITY_SIGMA)] * 3 + [centre_sigma_inv_a] * 2)
     for _ in range(_DISTORTION_ROUNDS):
         measured, model = _matched(fit, sample, templates, options, annulus_inv_a)
         if not len(model):
-            break
+            return nothing
         fit = _least_squares(measured, model, options.tolerance_inv_a / 2.0, prior)
     return fit
 
@@ -224,3 +225,22 @@ def _least_squares(measured: FloatArray, model: FloatArray, sigma_inv_a: float, 
     matrix = np.eye(2) + np.array([[value[0], value[1]], [value[1], value[2]]])
     scale_sigma = 0.5 * np.sqrt(covariance[0, 0] + covariance[2, 2] + 2.0 * covariance[0, 2])
     return Distortion(matrix, value[3:], float(scale_sigma), len(model))
+
+
+def fitted_grid(grid: ReciprocalGrid, distortion: Distortion) -> ReciprocalGrid:
+    """Take a distortion into the calibration: scale into the step, the rest into the ellipse and the centre.
+
+    Where nothing was fitted the calibration stays as it is.
+    """
+    if not distortion.n_spots:
+        return grid
+    centre = grid.px_of(distortion.offset_inv_a)
+    shape = np.linalg.inv(distortion.matrix) * distortion.scale
+    return ReciprocalGrid(
+        (grid.step_inv_a[0] / distortion.scale, grid.step_inv_a[1] / distortion.scale),
+        (float(centre[0]), float(centre[1])),
+        shape @ grid.ellipse,
+        grid.rotation_deg,
+        "fitted",
+        distortion.scale_sigma,
+    )

@@ -12,7 +12,7 @@ from friedel.crystal import PhaseSet
 from friedel.identify.components import ComponentOptions, MicrographResult, map_micrograph
 from friedel.patterns.masks import find_burned_in_bar
 from friedel.pipeline.region import Region
-from friedel.pipeline.scan import Progress
+from friedel.pipeline.scan_blocks import Progress
 
 #: Smaller images have too few pixels for a spectrum in which spots stand out.
 _LEAST_SIDE_PX = 32

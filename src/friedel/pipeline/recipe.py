@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from friedel.core.errors import FriedelError, RecipeError
 from friedel.identify.components import ComponentOptions
 from friedel.io import ReadOptions
-from friedel.pipeline.scan import ScanOptions
+from friedel.pipeline.scan_result import ScanOptions
 
 _MAX_BYTES = 1 << 20
 

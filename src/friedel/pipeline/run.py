@@ -33,13 +33,13 @@ from friedel.pipeline.run_files import (
     write_summary,
 )
 from friedel.pipeline.run_folder import RunFolder, open_run
-from friedel.pipeline.scan import HexagonFindings, ScanResult, analyse_scan
+from friedel.pipeline.scan import analyse_scan
+from friedel.pipeline.scan_blocks import Progress
 from friedel.pipeline.scan_report import scan_sections
+from friedel.pipeline.scan_result import HexagonFindings, ScanResult
 from friedel.pipeline.workers import workers
 from friedel.report.html import Report, Section, write_report
 from friedel.report.tables import Table, shares_of
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from friedel.identify.hexagon_presence import RING_TOLERANCE
 from friedel.identify.zones import turned
 from friedel.patterns.radial import radial_profile
 from friedel.pipeline.region import Region
-from friedel.pipeline.scan import HexagonFindings, LatticeFindings, ScanResult
+from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.report.colours import phase_colours
 from friedel.report.diffraction import (
     Outline,

@@ -1,0 +1,142 @@
+"""What is asked of a scan, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from friedel.core.arrays import BoolArray
+from friedel.core.errors import CalibrationError
+from friedel.core.phase_map import PhaseMap
+from friedel.core.spots import Spots
+from friedel.identify.hexagon import HexagonOptions, Hexagons
+from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence
+from friedel.identify.rings import HexagonalZone, LearnedRings
+from friedel.identify.zone_map import Distortion, ZoneEvidence
+from friedel.identify.zones import ZoneOptions, ZoneTemplate
+from friedel.patterns.survey import Survey
+from friedel.spots.dog import Dog
+
+#: Share of spots that no phase explains from which on the reader is told.
+_MANY_UNEXPLAINED = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How a scan is analysed.
+
+    Parameters
+    ----------
+    annulus_inv_a
+        Ring in which spots are sought, 1/Å; None takes it from the phases.
+    template
+        "hexagon": regular hexagons, classed by their radius; "lattice": any zone axis of any phase; "auto": hexagons
+        if every phase is trigonal or hexagonal.
+    detector, hexagon, lattice
+        Settings of the steps.
+    """
+
+    annulus_inv_a: tuple[float, float] | None = None
+    template: Literal["auto", "hexagon", "lattice"] = "auto"
+    detector: Dog = Dog()  # noqa: RUF009 - frozen
+    hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
+    lattice: ZoneOptions = ZoneOptions()  # noqa: RUF009 - frozen
+
+    def __post_init__(self) -> None:
+        low, high = self.annulus_inv_a or (0.0, 1.0)
+        if not 0.0 <= low < high:
+            raise CalibrationError(
+                f"The annulus must be LO,HI in 1/Å with 0 <= LO < HI, got {low:g},{high:g}. Mend --annulus-inv-a."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HexagonFindings:
+    """What the hexagon template found: hexagons, the zones of the candidates, and the rings learned from the scan."""
+
+    hexagons: Hexagons
+    zones: tuple[HexagonalZone, ...]
+    evidence: RingEvidence
+    rings: LearnedRings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatticeFindings:
+    """What the lattice template found: templates, the common distortion, and the best grain of each phase."""
+
+    templates: tuple[ZoneTemplate, ...]
+    distortion: Distortion
+    evidence: ZoneEvidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanResult:
+    """A mapped scan.
+
+    Parameters
+    ----------
+    phase_map
+        Presence of each phase at each position.
+    survey
+        Centre, virtual images; its scan has the fitted calibration.
+    spots
+        Spots of every position in the fitted calibration, relative to the position's own beam.
+    annulus_inv_a
+        Ring in which they were sought.
+    found
+        Findings of the template that was used.
+    warnings
+        What the user should know.
+    """
+
+    phase_map: PhaseMap
+    survey: Survey
+    spots: Spots
+    annulus_inv_a: tuple[float, float]
+    found: HexagonFindings | LatticeFindings
+    warnings: tuple[str, ...]
+
+
+def scan_warnings(
+    survey: Survey, spots: Spots, found: HexagonFindings | LatticeFindings, mask: BoolArray | None
+) -> tuple[str, ...]:
+    """Say, each once, what a reader of the map should know."""
+    out = []
+    wanted = np.ones(survey.valid.shape, dtype=bool) if mask is None else mask
+    dark = int((wanted & ~survey.valid).sum())
+    if dark:
+        out.append(f"{dark} of {int(wanted.sum())} positions hold no counts; they are not valid in the map.")
+    if survey.centre.method == "inversion symmetry":
+        out.append("The transmitted beam is hidden or too faint: its place was found from the symmetry of the pattern.")
+    bad = int((~survey.scan.valid).sum()) if survey.scan.valid is not None else 0
+    if bad:
+        out.append(f"{bad} detector pixels are dead, hot or masked; they were left out.")
+    if isinstance(found, HexagonFindings):
+        off = _unexplained_hexagons(found)
+        if off:
+            out.append(
+                f"{off} of {len(found.hexagons)} hexagons lie on no ring of the candidate phases: another phase, or "
+                "another zone axis, may be present."
+            )
+        scale, sigma = found.rings.scale, survey.scan.grid.relative_sigma
+    else:
+        scale, sigma = found.distortion.scale, survey.scan.grid.relative_sigma
+        left = int((found.evidence.spot_phase < 0).sum())
+        if len(spots) and left > _MANY_UNEXPLAINED * len(spots):
+            out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.")
+        if found.distortion.anisotropy > 0.01:
+            out.append(f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} %; this was fitted.")
+    if abs(scale - 1.0) > max(0.01, 1e-9):
+        out.append(f"The scale is {100 * (scale - 1.0):+.1f} % off if these phases are right; this was fitted.")
+    if sigma > 0.01 and abs(scale - 1.0) > 2.5 * sigma:
+        out.append("The fitted scale lies at the edge of what the calibration allows; check --step-inv-a.")
+    return tuple(out)
+
+
+def _unexplained_hexagons(found: HexagonFindings) -> int:
+    """Number of hexagons off all rings by more than the tolerance."""
+    rings = found.rings.computed_inv_a * found.rings.scale
+    off = np.abs(np.log(found.hexagons.radius_inv_a[:, None] / rings)).min(axis=1, initial=np.inf)
+    return int((off > 1.5 * RING_TOLERANCE).sum())
