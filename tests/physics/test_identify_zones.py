@@ -163,6 +163,11 @@ def test_fitted_grid_gives_the_corrected_positions() -> None:
     assert (fitted.source, fitted.relative_sigma) == ("fitted", 0.001)
 
 
+def test_grid_keeps_its_source_where_nothing_was_fitted() -> None:
+    grid = ReciprocalGrid((0.02, 0.021), (60.0, 64.0))
+    assert fitted_grid(grid, Distortion(np.eye(2), np.zeros(2), 0.015, 0)) is grid
+
+
 def test_order_of_spots_and_of_patterns_does_not_matter() -> None:
     rng = np.random.default_rng(10)
     truth = GRAINS[:4]
