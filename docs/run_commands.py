@@ -1,0 +1,68 @@
+"""Run every command and Python example of README and docs, and write what the commands print into the pages.
+
+``python docs/run_commands.py [FOLDER]``: the pages share one new, empty folder, so that a page may use what an earlier
+one has made. A console block that opens with a comment ``# needs FILE`` is run only if FILE lies in FOLDER.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+PAGES = (DOCS.parent / "README.md", DOCS / "getting-started.md", DOCS / "how-it-decides.md")
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+
+
+def main(data: Path | None) -> None:
+    """Run the blocks of all pages in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        for page in PAGES:
+            text = page.read_text(encoding="utf-8")
+            page.write_text(BLOCK.sub(lambda m: run_block(m, Path(folder), data), text), encoding="utf-8")
+
+
+def run_block(block: re.Match[str], folder: Path, data: Path | None) -> str:
+    """Return a block with fresh output; a Python block is run and left as it is."""
+    language, body = block.groups()
+    if language == "python":
+        run([sys.executable, "-c", body], folder)
+        return block.group()
+    lines = body.splitlines()
+    needed = [line.removeprefix("# needs ") for line in lines if line.startswith("# needs ")]
+    for name in needed:
+        if data is None or not (data / name).exists():
+            print(f"left as it is, because {name} is not at hand: {lines[len(needed)]}")
+            return block.group()
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to((data / name).absolute())
+    out = [f"# needs {name}" for name in needed]
+    for line in (line for line in lines if line.startswith("$ ")):
+        out += [line, *run(["bash", "-c", line.removeprefix("$ ")], folder).splitlines()]
+    return "\n".join(["```console", *out, "```"])
+
+
+def run(command: list[str], folder: Path) -> str:
+    """Run a command in the folder and return what it prints; stop if it fails."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    print(f"$ {command[-1]}\n{done.stdout}")
+    if done.returncode:
+        raise SystemExit(f"exit code {done.returncode}: {command[-1]}")
+    return done.stdout.replace(f"{folder}{os.sep}", "").rstrip()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
