@@ -80,7 +80,7 @@ class Cfar:
         found = [_peaks(ratio / caution, search, scale, correlation, rate) for scale in scales]
         table = np.concatenate(found)
         table = table[np.argsort(table[:, 3])]
-        table = table[_distinct(table, pattern.shape)][: 4 * self.max_spots]
+        table = table[_distinct(table, pattern.shape, 4 * self.max_spots)]
         spots = [
             refine(pattern.data, floor, (int(y), int(x)), max(scale, LEAST_WEIGHT_PX), correlation)
             for y, x, scale, _ in table
@@ -134,19 +134,17 @@ def _peaks(ratio: AnyArray, search: BoolArray, scale: float, correlation: FloatA
     return np.stack([y, x, np.full(len(y), scale), tail.log_rate_of(here)], axis=1)
 
 
-def _distinct(table: FloatArray, shape: tuple[int, int]) -> list[int]:
+def _distinct(table: FloatArray, shape: tuple[int, int], most: int) -> list[int]:
     """Rows to keep: none within the width of a more significant one, or of its mirror image; most significant first."""
     centred = table[:, :2] - (shape[0] // 2, shape[1] // 2)
+    free = np.ones(len(table), dtype=bool)
     kept: list[int] = []
-    for i in range(len(table)):
-        if kept:
-            near = np.minimum(
-                np.hypot(*(centred[kept] - centred[i]).T),
-                np.hypot(*(centred[kept] + centred[i]).T),
-            )
-            if (near < 2.5 * np.maximum(table[kept, 2], 1.0) + 1.0).any():
-                continue
-        kept.append(i)
+    while len(kept) < most and free.any():
+        first = int(np.argmax(free))
+        kept.append(first)
+        reach = 2.5 * max(float(table[first, 2]), 1.0) + 1.0
+        free &= np.hypot(*(centred - centred[first]).T) >= reach
+        free &= np.hypot(*(centred + centred[first]).T) >= reach
     return kept
 
 
