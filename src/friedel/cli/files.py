@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from friedel.cli.parsing import float_pair, int_pair
@@ -23,6 +24,9 @@ Shape = Annotated[str | None, typer.Option(help="Positions NY,NX, where the file
 ScanStep = Annotated[float | None, typer.Option(help="Distance of positions, nm.")]
 Energy = Annotated[float | None, typer.Option(help="Beam energy, keV.")]
 Annulus = Annotated[str, typer.Option(help="Ring LO,HI in 1/Å.")]
+
+#: Options for facts without which a file can be mapped all the same.
+_MAY_STAY_UNKNOWN = ("--energy-kev", "--scan-step-nm", "--frame-time-s")
 
 
 def info(
@@ -54,15 +58,28 @@ def info(
         )
         return
     typer.echo(f"{found.path}\n  format   {found.format_name}\n  kind     {found.kind}")
-    typer.echo(f"  shape    {' x '.join(map(str, found.shape))}, {found.dtype}")
+    typer.echo(f"  shape    {' x '.join(map(str, found.shape))}, {np.dtype(found.dtype).name}")
     for axis in found.axes:
-        scale = f"{axis.scale:.6g} {axis.unit} per px" if axis.scale is not None and axis.unit else "no calibration"
-        typer.echo(f"  axis     {axis.name or '?':4} {axis.size:6d}  {scale}")
+        typer.echo(f"  axis     {axis.name or '?':4} {axis.size:6d}  {_scale_text(axis.scale, axis.unit)}")
     typer.echo(f"  energy   {'not stated' if found.energy_kev is None else f'{found.energy_kev:g} keV'}")
     for what, option in found.missing:
-        typer.echo(f"  missing  {what}: pass {option}")
+        mark, advice = ("unknown", "not needed; pass") if option in _MAY_STAY_UNKNOWN else ("missing", "pass")
+        typer.echo(f"  {mark}  {what}: {advice} {option}")
+    if any(option == "--pixel-size-a" for _, option in found.missing):
+        typer.echo("  note     If this is a diffraction pattern, map it with --kind scan --step-inv-a instead.")
     for note in found.notes:
         typer.echo(f"  note     {note}")
+
+
+def _scale_text(scale: float | None, unit: str | None) -> str:
+    """Step of an axis in the file's unit; reciprocal lengths, which have many spellings, in 1/Å."""
+    from friedel.core.units import is_reciprocal_length, reciprocal_length_inv_a
+
+    if scale is None or not unit:
+        return "no calibration"
+    if is_reciprocal_length(unit):
+        return f"{reciprocal_length_inv_a(scale, unit):.6g} 1/Å per px"
+    return f"{scale:.6g} {unit} per px"
 
 
 def virtual(

@@ -17,6 +17,7 @@ from friedel.cli.progress import friendly_errors, progress_bars
 
 if TYPE_CHECKING:
     from friedel.pipeline.recipe import Recipe
+    from friedel.pipeline.run_files import Summary
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder to write; an earlier run there is replaced.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Local worker processes.")]
@@ -137,8 +138,15 @@ def _run(
     if as_json:
         typer.echo(json.dumps({"run": str(out), **asdict(summary)}, default=float))
     elif not quiet:
-        for name, share in summary.fractions.items():
-            typer.echo(f"{name:>20}  {100 * share:5.1f} %")
+        typer.echo(_answer(summary))
         for warning in summary.warnings:
             typer.echo(f"warning: {warning}", err=True)
         typer.echo(f"report: {out / 'report.html'}")
+
+
+def _answer(summary: Summary) -> str:
+    """Share of positions by phase; for a single position, what is there."""
+    if summary.n_positions == 1:
+        present = [name for name in summary.phases if summary.fractions[name] > 0]
+        return f"in this pattern: {', '.join(present) or 'none of the phases'}"
+    return "\n".join(f"{name:>20}  {100 * share:5.1f} %" for name, share in summary.fractions.items())

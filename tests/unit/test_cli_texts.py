@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import friedel
+from friedel.cli.main import app
+from friedel.cli.map import _answer
+from friedel.core.grids import ReciprocalGrid
+from friedel.pipeline.run_files import Summary
+
+
+def info(path: Path) -> str:
+    result = CliRunner().invoke(app, ["info", str(path)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_info_says_how_to_map_a_lone_picture_that_is_a_pattern(tmp_path: Path) -> None:
+    np.save(tmp_path / "picture.npy", np.ones((40, 50), dtype=np.uint16))
+    text = info(tmp_path / "picture.npy")
+    assert "40 x 50, uint16" in text
+    assert "missing  pixel size: pass --pixel-size-a" in text
+    assert "--kind scan --step-inv-a" in text
+
+
+def test_info_tells_what_is_needed_from_what_may_stay_unknown(tmp_path: Path) -> None:
+    np.save(tmp_path / "scan.npy", np.ones((2, 3, 40, 50), dtype=np.uint16))
+    lines = info(tmp_path / "scan.npy").splitlines()
+    assert [line.split()[0] for line in lines if "--step-inv-a" in line] == ["missing"]
+    assert [line.split()[0] for line in lines if "--energy-kev" in line] == ["unknown"]
+
+
+def test_info_gives_reciprocal_steps_in_inverse_angstrom(tmp_path: Path) -> None:
+    scan = friedel.PatternScan(np.ones((1, 1, 40, 50), np.uint16), ReciprocalGrid((0.01, 0.02), (20.0, 25.0)))
+    friedel.write_scan(tmp_path / "scan.zarr", scan)
+    text = info(tmp_path / "scan.zarr")
+    assert "40  0.01 1/Å per px" in text
+    assert "50  0.02 1/Å per px" in text
+
+
+@pytest.mark.parametrize(
+    ("n_positions", "share", "says"),
+    [(1, 1.0, "in this pattern: lif"), (1, 0.0, "in this pattern: none of the phases"), (2, 1.0, "lif  100.0 %")],
+    ids=["found in one pattern", "not found in one pattern", "found in a map"],
+)
+def test_answer_for_one_pattern_is_no_percentage(n_positions: int, share: float, says: str) -> None:
+    fractions = {"lif": share, "none": 1.0 - share, "mixed": 0.0}
+    assert says in _answer(Summary("scan", ("lif",), fractions, {}, n_positions, 0))
