@@ -90,7 +90,8 @@ def analyse_scan(
     shape = (*scan.scan_shape, len(phases.crystals))
     presence = np.where(survey.valid[..., None], presence.reshape(shape), 0.0)
     phase_map = PhaseMap(phases.names, np.clip(presence, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
-    return ScanResult(phase_map, survey, spots, annulus, found, scan_warnings(survey, spots, found, mask))
+    warnings = scan_warnings(survey, spots, found, mask, stored_relative_sigma=scan.grid.relative_sigma)
+    return ScanResult(phase_map, survey, spots, annulus, found, warnings)
 
 
 def find_scan_spots(

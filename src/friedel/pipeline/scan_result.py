@@ -100,9 +100,17 @@ class ScanResult:
 
 
 def scan_warnings(
-    survey: Survey, spots: Spots, found: HexagonFindings | LatticeFindings, mask: BoolArray | None
+    survey: Survey,
+    spots: Spots,
+    found: HexagonFindings | LatticeFindings,
+    mask: BoolArray | None,
+    *,
+    stored_relative_sigma: float,
 ) -> tuple[str, ...]:
-    """Say, each once, what a reader of the map should know."""
+    """Say, each once, what a reader of the map should know.
+
+    ``stored_relative_sigma`` is that of the scale before it was fitted.
+    """
     out = []
     wanted = np.ones(survey.valid.shape, dtype=bool) if mask is None else mask
     dark = int((wanted & ~survey.valid).sum())
@@ -120,17 +128,17 @@ def scan_warnings(
                 f"{off} of {len(found.hexagons)} hexagons lie on no ring of the candidate phases: another phase, or "
                 "another zone axis, may be present."
             )
-        scale, sigma = found.rings.scale, survey.scan.grid.relative_sigma
+        scale = found.rings.scale
     else:
-        scale, sigma = found.distortion.scale, survey.scan.grid.relative_sigma
+        scale = found.distortion.scale
         left = int((found.evidence.spot_phase < 0).sum())
         if len(spots) and left > _MANY_UNEXPLAINED * len(spots):
             out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.")
         if found.distortion.anisotropy > 0.01:
             out.append(f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} %; this was fitted.")
-    if abs(scale - 1.0) > max(0.01, 1e-9):
+    if abs(scale - 1.0) > 0.01:
         out.append(f"The scale is {100 * (scale - 1.0):+.1f} % off if these phases are right; this was fitted.")
-    if sigma > 0.01 and abs(scale - 1.0) > 2.5 * sigma:
+    if abs(scale - 1.0) > max(0.01, 2.5 * stored_relative_sigma):
         out.append("The fitted scale lies at the edge of what the calibration allows; check --step-inv-a.")
     return tuple(out)
 
