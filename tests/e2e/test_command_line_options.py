@@ -142,15 +142,17 @@ def test_annulus_keeps_spots_inside(done: Friedel, scan_file: Path, tmp_path: Pa
     assert (np.abs(np.hypot(*k.T) - 0.565) < 0.185 + 0.022).all()
 
 
-def test_cif_file_is_a_phase(done: Friedel, scan_file: Path, tmp_path: Path) -> None:
-    cif = tmp_path / "simple-cubic.cif"
+def test_cif_file_is_a_phase_beside_those_of_the_library(done: Friedel, scan_file: Path, tmp_path: Path) -> None:
+    cif = tmp_path / "oblong.cif"
     cif.write_text(
-        "data_x\n_cell_length_a 3.9\n_cell_length_b 3.9\n_cell_length_c 3.9\n_cell_angle_alpha 90\n"
-        "_cell_angle_beta 90\n_cell_angle_gamma 90\n_space_group_name_H-M_alt 'P m -3 m'\nloop_\n_atom_site_label\n"
+        "data_x\n_cell_length_a 3.9\n_cell_length_b 4.4\n_cell_length_c 5.3\n_cell_angle_alpha 90\n"
+        "_cell_angle_beta 90\n_cell_angle_gamma 90\n_space_group_name_H-M_alt 'P m m m'\nloop_\n_atom_site_label\n"
         "_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\nPo1 0 0 0\n"
     )
-    done("map", scan_file, "--phases", cif, "--out", tmp_path / "run", "--quiet")
-    assert summary_of(tmp_path / "run")["fractions"]["simple-cubic"] <= 0.1
+    done("map", scan_file, "--phases", f"{cif},nmc811-o3,nmc811-o1", "--out", tmp_path / "run", "--quiet")
+    summary = summary_of(tmp_path / "run")
+    assert summary["phases"] == ["oblong", "nmc811-o3", "nmc811-o1"]
+    assert summary["fractions"]["oblong"] <= 0.1
     assert str(cif) in json.loads((tmp_path / "run" / "provenance.json").read_text(encoding="utf-8"))["inputs_sha256"]
 
 

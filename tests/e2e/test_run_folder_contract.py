@@ -15,7 +15,10 @@ import pytest
 import zarr
 
 COMMON = {"recipe.toml", "provenance.json", "summary.json", "phase_map.zarr", "spots.zarr", "report.html"}
-COLUMNS = "frame,phase,hkl,d_measured_a,d_sigma_a,d_reference_a,deviation_percent,probability,n_spots,feature_size_px,intensity"
+COLUMNS = (
+    "frame,phase,hkl,d_measured_a,d_sigma_a,d_reference_a,deviation_percent,probability,n_spots,feature_size_px,"
+    "intensity"
+)
 
 
 @pytest.fixture(params=["scan_run", "micrograph_run"])
