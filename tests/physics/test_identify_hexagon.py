@@ -66,12 +66,24 @@ def test_azimuth_near_its_period_is_averaged_as_an_angle() -> None:
     assert min(azimuth, 60.0 - azimuth) < 1.0
 
 
-@pytest.mark.parametrize("n_spots", [3, 4, 6, 10, 20, 40])
+@pytest.mark.parametrize("n_spots", [3, 4, 6, 10, 20, 40, 80])
 def test_random_spots_give_no_more_hexagons_than_stated(n_spots: int) -> None:
     n = 150
     for allowed in (0.1, 0.5):
         found = fit([clutter(n_spots, 1000 + i) for i in range(n)], HexagonOptions(max_false_alarms=allowed))
         assert len(found) <= allowed * n + 3 * np.sqrt(allowed * n)
+
+
+def test_many_vertices_mean_little_among_many_spots() -> None:
+    patterns = [clutter(80, 1000 + i) for i in range(40)]
+    assert len(fit(patterns, HexagonOptions(max_false_alarms=1e9))) > 20
+    assert len(fit(patterns)) <= 4
+
+
+def test_three_vertices_are_enough_among_few_other_spots() -> None:
+    patterns = [np.concatenate([hexagon(0.5, 3.0 * i, (0, 1, 3)), clutter(5, i)]) for i in range(20)]
+    hexagons = fit(patterns)
+    assert (np.abs(hexagons.radius_inv_a - 0.5) < 0.01).sum() >= 18
 
 
 def test_two_hexagons_share_a_pattern() -> None:
@@ -98,7 +110,7 @@ def test_result_does_not_depend_on_the_order_of_spots() -> None:
 
 def test_result_does_not_depend_on_how_a_scan_is_cut() -> None:
     spots = table([np.concatenate([hexagon(0.41, 3.0 * i), clutter(30, i)]) for i in range(10)])
-    options = HexagonOptions(max_draws=20)  # fewer than the pairs there are, so that chance decides
+    options = HexagonOptions(max_draws=2)  # fewer than the pairs there are, so that chance decides
     whole = fit_hexagons(spots, options, ANNULUS, seed=5)
     cut = [Spots.join([spots.of(i) for i in part], (len(part), 1)) for part in (range(4), range(4, 10))]
     parts = [fit_hexagons(p, options, ANNULUS, seed=5, first_index=i) for p, i in zip(cut, (0, 4), strict=True)]

@@ -75,6 +75,19 @@ def test_rotation_and_spots_of_a_grain_are_told() -> None:
     assert matches[0].residual_inv_a < 3 * SIGMA
 
 
+def test_forbidden_reflection_is_no_evidence() -> None:
+    rng = np.random.default_rng(14)
+    net = zone_net(PHASES.crystals[0], (0, 1, 1), ANNULUS[1])
+    inside = net.radius_inv_a >= ANNULUS[0]
+    by_glide = net.is_extinct & (net.hkl % 2 == 0).all(axis=1)  # {200}, which double diffraction lights up
+    allowed, forbidden = (net.k_inv_a[mask & inside] for mask in (~net.is_extinct, by_glide))
+    assert len(forbidden) >= 2
+    spots = table([np.concatenate([allowed, forbidden])], rng)
+    matches, _ = match_pattern(spots, TEMPLATES, OPTIONS, ANNULUS)
+    assert sorted(matches[0].spots.tolist()) == list(range(len(allowed)))
+    assert len(matches) == 1
+
+
 def test_two_grains_of_two_phases_share_a_pattern() -> None:
     rng = np.random.default_rng(3)
     spots = table([np.concatenate([grain(0, (0, 1, 1), rng), grain(1, (0, 0, 1), rng)]) for _ in range(10)], rng)

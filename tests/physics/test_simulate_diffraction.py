@@ -52,6 +52,14 @@ def test_positions_are_those_of_the_zone_net(uvw: tuple[int, int, int]) -> None:
         np.testing.assert_allclose(k, place[tuple(hkl)], atol=1e-9)
 
 
+def test_higher_laue_zones_lie_above_the_zone_axis() -> None:
+    # (kx, ky, [uvw]) are right-handed, and g . [uvw] = hu + kv + lw counts the Laue zones.
+    crystal, uvw = load_phase("li2co3"), (1, 2, 3)
+    oriented = orient(crystal, uvw, 0.8)
+    length = float(np.linalg.norm(np.array(uvw) @ crystal.direct_basis_a))
+    np.testing.assert_allclose(oriented.g_inv_a[:, 2] * length, oriented.reflections.hkl @ np.array(uvw), atol=1e-9)
+
+
 def test_rotation_turns_from_kx_towards_ky() -> None:
     still, turned = (diffract(GOLD, BEAM, thickness_a=100.0, rotation_rad=r) for r in (0.0, np.pi / 2))
     ky, kx = still.k_inv_a.T

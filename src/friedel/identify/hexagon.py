@@ -117,6 +117,11 @@ def fit_hexagons(
     residual, is refined and kept if its expected number of false alarms is low enough; its spots are taken away and
     the search goes on, so that a pattern may hold several hexagons.
 
+    With n spots in an annulus of area A and a tolerance r, a hexagon of m vertices has
+    n (n - 1) / 2 * q * P(Binomial(4, p) >= m - 2) false alarms: q = 20 r^2 / A is the chance that two spots can be
+    vertices of one hexagon, and p = n pi r^2 / A the chance that one of its other four vertices meets a spot
+    (a-contrario reasoning: Desolneux, Moisan and Morel, From Gestalt Theory to Image Analysis, 2008, ch. 3).
+
     Parameters
     ----------
     annulus_inv_a
@@ -145,15 +150,17 @@ def _hexagons_of_pattern(
     error = np.hypot(spots.sigma_inv_a[:, 0], spots.sigma_inv_a[:, 1]) / np.sqrt(2.0)
     reach = np.maximum(options.tolerance_inv_a, 3.0 * error)
     free = np.ones(len(spots), dtype=bool)
-    chance = min(len(spots) * np.pi * float(np.median(reach)) ** 2 / area, 1.0) if len(spots) else 0.0
+    target = float(np.median(reach)) ** 2 / area if len(spots) else 0.0
+    # Chances that some spot lies at a given vertex, and that a given pair can be two vertices of one hexagon.
+    vertex_chance, pair_chance = min(len(spots) * np.pi * target, 1.0), min(5 * 4.0 * target, 1.0)
     rows: list[tuple[float, ...]] = []
     while free.sum() >= options.min_vertices:
         pairs = _consistent_pairs(np.flatnonzero(free), radius, angle, reach, options.max_draws, rng)
         matches = _best_matches(pairs, free, radius, angle, reach)
         if len(matches) < options.min_vertices:
             break
-        n_pairs = free.sum() * (free.sum() - 1) / 2.0
-        false_alarms = float(n_pairs * stats.binom.sf(len(matches) - 3, 4, chance))
+        n_pairs = pair_chance * free.sum() * (free.sum() - 1) / 2.0
+        false_alarms = float(n_pairs * stats.binom.sf(len(matches) - 3, 4, vertex_chance))
         if false_alarms > options.max_false_alarms:
             break
         free[matches] = False
