@@ -61,7 +61,9 @@ def main() -> None:
 
 def save(name: str, drawing: Axes | Figure, dpi: int = 130) -> None:
     """Write a picture with a palette that keeps rare colours; refuse one that is too large for a page."""
-    picture = Image.open(io.BytesIO(png_of(drawing, dpi))).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)
+    picture = (
+        Image.open(io.BytesIO(png_of(drawing, dpi))).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2)
+    )
     path = FOLDER / f"{name}.png"
     picture.save(path, optimize=True)
     size = path.stat().st_size

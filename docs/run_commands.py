@@ -6,15 +6,19 @@ one has made. A console block that opens with a comment ``# needs FILE`` is run 
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import platform
 import re
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 DOCS = Path(__file__).parent
 PAGES = (DOCS.parent / "README.md", DOCS / "getting-started.md", DOCS / "how-it-decides.md")
+STAMP = re.compile(r"^(Outputs written by `docs/run_commands.py` on ).*$", flags=re.MULTILINE)
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
@@ -22,8 +26,14 @@ def main(data: Path | None) -> None:
     """Run the blocks of all pages in order."""
     with tempfile.TemporaryDirectory() as folder:
         for page in PAGES:
-            text = page.read_text(encoding="utf-8")
+            text = STAMP.sub(rf"\g<1>{circumstances()}.", page.read_text(encoding="utf-8"))
             page.write_text(BLOCK.sub(lambda m: run_block(m, Path(folder), data), text), encoding="utf-8")
+
+
+def circumstances() -> str:
+    """Say when, with what and on which machine the commands are run."""
+    today = dt.datetime.now(tz=dt.UTC).date()
+    return f"{today} with friedel {version('friedel')}, Python {platform.python_version()}, {platform.machine()} Linux"
 
 
 def run_block(block: re.Match[str], folder: Path, data: Path | None) -> str:
