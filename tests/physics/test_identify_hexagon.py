@@ -110,7 +110,7 @@ def test_result_does_not_depend_on_the_order_of_spots() -> None:
 
 def test_result_does_not_depend_on_how_a_scan_is_cut() -> None:
     spots = table([np.concatenate([hexagon(0.41, 3.0 * i), clutter(60, i)]) for i in range(10)])
-    options = HexagonOptions(max_draws=1, max_false_alarms=1e9)  # fewer than the pairs there are, so that chance decides
+    options = HexagonOptions(max_draws=1, max_false_alarms=1e9)  # one draw of many pairs: chance decides
     whole = fit_hexagons(spots, options, ANNULUS, seed=5)
     cut = [Spots.join([spots.of(i) for i in part], (len(part), 1)) for part in (range(4), range(4, 10))]
     parts = [fit_hexagons(p, options, ANNULUS, seed=5, first_index=i) for p, i in zip(cut, (0, 4), strict=True)]
