@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from friedel.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
-from friedel.core.errors import DataError
+from friedel.core.errors import CalibrationError, DataError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph, Pattern
 from friedel.core.phase_map import PhaseMap
@@ -184,11 +184,24 @@ def phase_references(phases: PhaseSet, d_min_a: float) -> tuple[ReferenceSpacing
 
 
 def search_annulus(pattern: Pattern, references: tuple[ReferenceSpacings, ...], d_min_a: float) -> tuple[float, float]:
-    """Radii in 1/Å between which spots are searched: from a tenth inside the longest spacing to ``d_min_a``."""
+    """Radii in 1/Å between which spots are searched: from a tenth inside the longest spacing to ``d_min_a``.
+
+    Raises
+    ------
+    CalibrationError
+        If the pixels are too coarse, or the field too small, for any spacing between.
+    """
     longest = max((float(r.d_a.max()) for r in references if len(r.d_a)), default=10.0)
     inner = max(0.9 / longest, LEAST_RADIUS_PX * max(pattern.grid.step_inv_a))
     nyquist = max(0.5 * n * s for n, s in zip(pattern.shape, pattern.grid.step_inv_a, strict=True))
-    return inner, max(min(1 / d_min_a, nyquist), inner * 1.01)
+    outer = min(1 / d_min_a, nyquist)
+    if outer <= inner:
+        longest_seen = 1 / (LEAST_RADIUS_PX * max(pattern.grid.step_inv_a))
+        raise CalibrationError(
+            f"This image shows spacings from {1 / nyquist:.3g} to {longest_seen:.3g} Å, and none of the phases' from "
+            f"{d_min_a:.3g} to {longest:.3g} Å. Check --pixel-size-a (Å per pixel), or take a larger field."
+        )
+    return inner, outer
 
 
 def spacing_sigma(spots: Spots) -> FloatArray:
