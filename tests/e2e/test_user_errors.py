@@ -157,6 +157,15 @@ def test_flat_tiny_and_undefined_images_are_refused(refused: Refused, tmp_path: 
         assert word in said
 
 
+@pytest.mark.parametrize("pixel_size_a", ["50", "0.0001", "0", "nan"])
+def test_impossible_pixel_size_is_blamed(
+    refused: Refused, micrograph_file: Path, tmp_path: Path, pixel_size_a: str
+) -> None:
+    said = refused("map", micrograph_file, *LIF, "--pixel-size-a", pixel_size_a, "--out", tmp_path / "run")
+    assert str(micrograph_file) in said
+    assert "--pixel-size-a" in said
+
+
 def test_noise_is_none_of_the_phases(done: Friedel, tmp_path: Path) -> None:
     np.save(tmp_path / "noise.npy", np.random.default_rng(1).poisson(40.0, (256, 256)))
     options = ("--phases", "li,lif,li2o,li2co3", "--pixel-size-a", "0.37", "--out", tmp_path / "run")
