@@ -60,7 +60,23 @@ def test_given_centre_is_kept() -> None:
     counts, _ = disk_scan()
     survey = survey_scan(scan_of(counts), annulus_inv_a=RING, fit_centre=False)
     assert survey.centre.px == (32, 30)
-    assert not survey.shift_px.any()
+    assert np.allclose(np.median(survey.shift_px, axis=0), 0.0)
+
+
+def test_drift_is_followed_about_a_given_centre() -> None:
+    counts, moves = disk_scan()
+    survey = survey_scan(scan_of(counts), annulus_inv_a=RING, fit_centre=False)
+    expected = moves - np.median(moves, axis=0)
+    assert np.abs(survey.shift_px - expected).max() < 0.1
+
+
+def test_counts_are_taken_from_a_dark_level_below_zero() -> None:
+    counts, _ = disk_scan()
+    survey = survey_scan(scan_of(counts.astype(np.int32) - 100), annulus_inv_a=RING)
+    plain = survey_scan(scan_of(counts), annulus_inv_a=RING)
+    assert survey.valid.all()
+    assert np.allclose(survey.centre.px, plain.centre.px, atol=0.05)
+    assert np.allclose(survey.annular * survey.gain, plain.annular * plain.gain, rtol=0.02, atol=3.0)
 
 
 def test_hot_pixel_is_masked() -> None:

@@ -40,6 +40,9 @@ from friedel.spots.detector import SpotDetector
 
 #: Longest side of a map; larger micrographs are mapped on a coarser grid.
 MAP_SIDE_PX = 1024
+#: A phase less than this many times as probable as another leaves a spot undecided between the two; it can then give
+#: each of them this presence at most.
+CLEAR_LEAD, UNDECIDED = 3.0, 0.49
 #: Least distance from the centre that is searched, in pixels of the diffractogram.
 LEAST_RADIUS_PX = 8.0
 
@@ -163,7 +166,7 @@ def map_micrograph(
     maps = fringe_maps(micrograph, pattern, spots, how, tell)
     known = np.asarray(phases.priors)
     match, grains, twice = name_by_grain(spots, alone, maps.mask, relative_sigma, known, options.spacings)
-    amplitude, presence = phase_amplitude_and_presence(maps, match.posterior)
+    amplitude, presence = phase_amplitude_and_presence(maps, posterior_of_names(match))
     pixel_nm2 = math.prod(micrograph.grid.step_a) * step_px**2 / 100
     areas_nm2 = np.array([mask.sum() * pixel_nm2 for mask in maps.mask])
     step_a = micrograph.grid.step_a
@@ -239,6 +242,16 @@ def name_by_grain(
     off = np.abs(log_d[rows] + math.log(alone.scale) - np.log(alone.best_d_a[rows, twice[rows]]))
     twice[rows[off < 3 * sigma[rows]]] = -1
     return with_posterior(alone, posterior, options.ambiguity_ratio), grains, twice
+
+
+def posterior_of_names(match: SpacingMatch) -> FloatArray:
+    """Posterior of each spot (N, P + 1) for the map: a spot that several phases explain makes none of them present."""
+    out = match.posterior.copy()
+    if out.shape[1] > 2:
+        second, first = np.sort(out[:, :-1], axis=1)[:, -2:].T
+        undecided = first < CLEAR_LEAD * second
+        out[undecided] = np.minimum(out[undecided], UNDECIDED)
+    return out
 
 
 def _warnings(micrograph: Micrograph, match: SpacingMatch, n_outliers: int, n_twice: int,

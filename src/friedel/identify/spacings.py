@@ -55,7 +55,7 @@ class SpacingOptions:
     """
 
     lattice_tolerance: float = 0.004
-    unknown_prior: float = 0.1
+    unknown_prior: float = 0.3
     ambiguity_ratio: float = 10.0
 
     def __post_init__(self) -> None:

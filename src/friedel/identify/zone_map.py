@@ -134,11 +134,21 @@ class Distortion:
         low, high = np.linalg.eigvalsh(self.matrix)
         return float(high / low - 1.0)
 
+    def strain(self, relative_sigma: float) -> float:
+        """How far the fit strays from the calibration: the larger of scale and ellipse in prior standard deviations."""
+        scale_sigma = np.hypot(relative_sigma, _ELLIPTICITY_SIGMA) / np.sqrt(2.0)
+        return float(max(abs(self.scale - 1.0) / scale_sigma, self.anisotropy / (2.0 * _ELLIPTICITY_SIGMA)))
+
     def correct(self, spots: Spots) -> Spots:
         """Take the distortion out of measured positions."""
         inverse = np.linalg.inv(self.matrix)
         k = (spots.k_inv_a - self.offset_inv_a) @ inverse.T
         return Spots(k, spots.sigma_inv_a / self.scale, spots.intensity, spots.snr, spots.offsets, spots.scan_shape)
+
+
+def undistorted(relative_sigma: float) -> Distortion:
+    """Return no distortion, with the scale as uncertain as the calibration."""
+    return Distortion(np.eye(2), np.zeros(2), relative_sigma, 0)
 
 
 def fit_distortion(
@@ -159,7 +169,7 @@ def fit_distortion(
     """
     counts = np.diff(spots.offsets)
     chosen = [int(i) for i in np.argsort(-counts, kind="stable")[:_SCALE_PATTERNS] if counts[i] >= 4]
-    nothing = Distortion(np.eye(2), np.zeros(2), relative_sigma, 0)
+    nothing = undistorted(relative_sigma)
     if not chosen:
         return nothing
     sample = Spots.join([spots.of(i) for i in chosen], (len(chosen), 1))

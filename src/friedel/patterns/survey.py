@@ -6,10 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from friedel.core.arrays import AnyArray, BoolArray, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, LazyArray
 from friedel.core.blocks import map_patterns, row_blocks
 from friedel.core.errors import CalibrationError, DataError
 from friedel.core.images import PatternScan
@@ -61,6 +62,18 @@ class Survey:
         return self.centre.beam_sigma_px or _HIDDEN_BEAM_SIGMA_PX
 
 
+class _AboveDark:
+    """A scan's data counted from the camera's dark level, still lazy."""
+
+    def __init__(self, data: LazyArray, dark: float) -> None:
+        self.data, self.dark = data, dark
+        self.shape, self.dtype = data.shape, np.dtype(np.float32)
+
+    def __getitem__(self, key: Any, /) -> AnyArray:
+        """Read a part."""
+        return np.asarray(np.maximum(np.asarray(self.data[key], dtype=np.float32) - np.float32(self.dark), 0.0))
+
+
 def sample_patterns(scan: PatternScan) -> AnyArray:
     """Read up to 512 patterns (n, ky, kx) from rows spread evenly over the scan."""
     ry, rx = scan.scan_shape
@@ -85,7 +98,7 @@ def survey_scan(
     annulus_inv_a
         Ring of the annular image, 1/Å.
     fit_centre
-        False keeps the calibration's centre and assumes that the beam stands still.
+        False keeps the calibration's centre; the beam's drift about it is followed all the same.
     progress
         Called with rows done and rows in all.
 
@@ -95,6 +108,10 @@ def survey_scan(
         If no beam can be found, or no position holds data.
     """
     sample = sample_patterns(scan).astype(np.float64)
+    dark = float(np.nanquantile(sample, 0.01)) if np.isfinite(sample).any() else 0.0
+    if dark < 0.0:
+        # A camera with an offset below zero: count from its dark level.
+        scan, sample = replace(scan, data=_AboveDark(scan.data, dark)), np.maximum(sample - dark, 0.0)
     with np.errstate(invalid="ignore"):
         mean = np.nan_to_num(np.nanmean(sample, axis=0)) if np.isnan(sample).any() else sample.mean(axis=0)
     if not np.any(mean):
@@ -122,8 +139,10 @@ def survey_scan(
     has_data = np.isfinite(images[:, 2]) & (images[:, 2] > 0)
     if not has_data.any():
         raise DataError("No position of the scan holds a pattern: all are zero or NaN. Is this the right data set?")
-    moves = fit_centre and centre.method == "direct beam"
-    shift = smooth_descan(offset, sigma, scan.scan_shape) if moves else np.zeros_like(offset)
+    seen = centre.method == "direct beam"
+    shift = smooth_descan(offset, sigma, scan.scan_shape) if seen else np.zeros_like(offset)
+    if not fit_centre:
+        shift -= np.median(shift, axis=0)
     bright_field, annular = (np.nan_to_num(images[:, i]).reshape(scan.scan_shape) for i in (0, 1))
     return Survey(scan, mean, gain, centre, shift, bright_field, annular, has_data.reshape(scan.scan_shape))
 

@@ -17,6 +17,8 @@ from friedel.report.maps import plot_micrograph, plot_phase_map, plot_phase_over
 from friedel.report.style import png_of
 from friedel.report.tables import Table
 
+#: More names than these on one picture cannot be read.
+_MOST_LABELS = 16
 _METHOD = (
     "FFT: power spectrum of the mean-subtracted, windowed image in floating point. Spots: constant false-alarm rate "
     "against the speckle of the background at the same radius, on one half of the spectrum (Friedel's law makes the "
@@ -70,13 +72,15 @@ def _maps(micrograph: Micrograph, region: Region, result: MicrographResult, min_
 def _evidence(result: MicrographResult) -> Section:
     colours = phase_colours(result.phase_map.phases)
     names = result.match.names
-    labels = [_label(result, i) for i in range(len(names))]
+    strongest = set(np.argsort(-result.spots.intensity)[:_MOST_LABELS].tolist())
+    labels = [_label(result, i) if i in strongest else "" for i in range(len(names))]
     pictures = [
         Picture(
             png_of(
                 plot_diffractogram(result.pattern, result.spots, labels, [colours.get(n, "#ffffff") for n in names])
             ),
-            f"FFT with {len(names)} spots, one of each Friedel pair; white: several phases, or none, explain it.",
+            f"FFT with {len(names)} spots, one of each Friedel pair; white: several phases, or none, explain it. "
+            "The strongest are named.",
             "Diffractogram with indexed spots",
         )
     ]

@@ -19,7 +19,7 @@ from friedel.crystal import PhaseSet
 from friedel.identify.hexagon import Hexagons
 from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence, presence_from_rings
 from friedel.identify.rings import HexagonalZone, hexagonal_zones, learn_rings
-from friedel.identify.zone_map import fit_distortion, fitted_grid, match_scan
+from friedel.identify.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
 from friedel.identify.zones import build_templates
 from friedel.patterns.survey import survey_scan
 from friedel.pipeline.scan_blocks import Arrays, BlockPlan, BlockStore, Progress, columns, join_spots, run_blocks
@@ -32,11 +32,14 @@ from friedel.pipeline.scan_result import (
     scan_warnings,
 )
 
+#: A fit that strays further from the calibration, in prior standard deviations, makes the crystal fit the pattern.
+_MAX_STRAIN = 2.0
+
 
 def analyse_scan(
     scan: PatternScan,
     phases: PhaseSet,
-    options: ScanOptions,
+    options: ScanOptions | None = None,
     *,
     mask: BoolArray | None = None,
     fit_centre: bool = True,
@@ -61,6 +64,7 @@ def analyse_scan(
     CalibrationError, DataError
         If the annulus, the phases or the data cannot give a map; the message says what to change.
     """
+    options = options or ScanOptions()
     template = choose_template(phases, options)
     annulus = options.annulus_inv_a or annulus_of_phases(scan, phases, template)
     survey = survey_scan(
@@ -142,9 +146,12 @@ def _judge_lattices(
         relative_sigma=grid.relative_sigma,
         centre_sigma_inv_a=float(np.mean(grid.step_inv_a)),
     )
+    refused = None
+    if distortion.strain(grid.relative_sigma) > _MAX_STRAIN:
+        refused, distortion = distortion, undistorted(grid.relative_sigma)
     corrected = distortion.correct(spots)
     n_phases = len(phases.crystals)
     evidence = match_scan(
         corrected, templates, options.lattice, annulus, n_phases, executor=executor, progress=progress
     )
-    return LatticeFindings(templates, distortion, evidence)
+    return LatticeFindings(templates, distortion, evidence, refused)

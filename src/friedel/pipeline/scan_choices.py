@@ -22,10 +22,17 @@ _FAINT_SPOTS = 10.0
 
 
 def choose_template(phases: PhaseSet, options: ScanOptions) -> Template:
-    """Choose between hexagons and lattices where the options leave it open."""
+    """Choose between hexagons and lattices where the options leave it open.
+
+    Hexagons are for layered crystals and what mimics them: at least one phase is trigonal or hexagonal, and every
+    phase has a six-fold zone (cubic ones along [111]).
+    """
     if options.template != "auto":
         return options.template
-    return "hexagon" if all(crystal.is_hexagonal for crystal in phases.crystals) else "lattice"
+    if not any(crystal.is_hexagonal for crystal in phases.crystals):
+        return "lattice"
+    six_fold = {zone.phase for zone in hexagonal_zones(phases, (0.05, 1.5))}
+    return "hexagon" if len(six_fold) == len(phases.crystals) else "lattice"
 
 
 def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -> tuple[float, float]:

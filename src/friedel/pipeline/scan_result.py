@@ -64,11 +64,24 @@ class HexagonFindings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LatticeFindings:
-    """What the lattice template found: templates, the common distortion, and the best grain of each phase."""
+    """What the lattice template found.
+
+    Parameters
+    ----------
+    templates
+        Nets that were tried.
+    distortion
+        Fitted on the phases found, and shared by all patterns.
+    evidence
+        Best grain of each phase at each position.
+    refused
+        A distortion too far from the calibration to be believed; the phases were then sought without.
+    """
 
     templates: tuple[ZoneTemplate, ...]
     distortion: Distortion
     evidence: ZoneEvidence
+    refused: Distortion | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +134,11 @@ def scan_warnings(
     bad = int((~survey.scan.valid).sum()) if survey.scan.valid is not None else 0
     if bad:
         out.append(f"{bad} detector pixels are dead, hot or masked; they were left out.")
+    if not len(spots):
+        out.append("No spot stands out in any pattern. Check --step-inv-a and --annulus-inv-a; more dose may help.")
     if isinstance(found, HexagonFindings):
+        if len(spots) and not len(found.hexagons):
+            out.append("No pattern holds a hexagon about the beam. Another zone axis? Try --template lattice.")
         off = _unexplained_hexagons(found)
         if off:
             out.append(
@@ -134,6 +151,12 @@ def scan_warnings(
         left = int((found.evidence.spot_phase < 0).sum())
         if len(spots) and left > _MANY_UNEXPLAINED * len(spots):
             out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.")
+        if found.refused is not None:
+            out.append(
+                f"The phases would fit if the scale were {100 * (found.refused.scale - 1.0):+.1f} % off and the "
+                f"patterns elliptic by {100 * found.refused.anisotropy:.1f} %. That is more than the calibration "
+                "allows, and was not applied; if your scale may be that wrong, correct --step-inv-a."
+            )
         if found.distortion.anisotropy > 0.01:
             out.append(f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} %; this was fitted.")
     if abs(scale - 1.0) > 0.01:
