@@ -1,0 +1,27 @@
+"""A map made on a Dask cluster is the same, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from distributed import LocalCluster
+
+import friedel as fr
+from friedel.pipeline.recipe import parse_recipe
+from friedel.pipeline.run import RunOptions
+from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+
+
+def test_cluster_gives_the_same_map_as_one_process(tmp_path: Path) -> None:
+    scan, truth = simulate_nmc811_scan(5, ScanOptions(scan_shape=(4, 6)))
+    fr.write_scan(tmp_path / "scan.zarr", scan)
+    recipe = parse_recipe({"input": str(tmp_path / "scan.zarr"), "phases": list(truth.phases)})
+    fr.run_recipe(recipe, tmp_path / "alone")
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None) as c:
+        fr.run_recipe(recipe, tmp_path / "cluster", RunOptions(scheduler=c.scheduler_address))
+    alone, cluster = (fr.load_phase_map(tmp_path / name) for name in ("alone", "cluster"))
+    assert np.array_equal(alone.presence, cluster.presence)
+    spots = [fr.load_spots(tmp_path / name) for name in ("alone", "cluster")]
+    assert len(spots[0]) > 0
+    assert np.array_equal(spots[0].k_inv_a, spots[1].k_inv_a)
