@@ -44,7 +44,10 @@ def real_grid(path: Path, description: Description, options: ReadOptions) -> Rea
         return RealGrid((options.pixel_size_a,) * 2, "user", USER_RELATIVE_SIGMA)
     y, x = description.axes[-2:]
     if not (is_real(y) and is_real(x)):
-        raise missing(path, description, "pixel size", "--pixel-size-a (Å per pixel)")
+        pattern = (
+            "" if options.kind else ", or --kind scan --step-inv-a (1/Å per pixel) if this is a diffraction pattern"
+        )
+        raise missing(path, description, "pixel size", "--pixel-size-a (Å per pixel)" + pattern)
     return RealGrid((_length_a(y), _length_a(x)), "metadata", UNSTATED_RELATIVE_SIGMA)
 
 
