@@ -18,7 +18,7 @@ from friedel.report.style import png_of
 from friedel.report.tables import Table
 
 #: More names than these on one picture cannot be read.
-_MOST_LABELS = 16
+_MOST_LABELS, _MOST_RINGS = 16, 10
 _METHOD = (
     "FFT: power spectrum of the mean-subtracted, windowed image in floating point. Spots: constant false-alarm rate "
     "against the speckle of the background at the same radius, on one half of the spectrum (Friedel's law makes the "
@@ -88,14 +88,14 @@ def _evidence(result: MicrographResult) -> Section:
     reach = 1.1 * float(result.spots.radius_inv_a.max(initial=0.5))
     inside = (profile.k_inv_a > 0) & (profile.k_inv_a <= reach)
     marks = [
-        Ring(f"{c.phase} {c.hkl}", colours.get(c.phase, "#555555"), 1.0 / c.d_measured_a, True)
+        Ring(f"{c.phase} {c.hkl}", colours[c.phase], 1.0 / c.d_reference_a)
         for c in result.components
         if c.phase in colours
-    ]
+    ][:_MOST_RINGS]
     pictures.append(
         Picture(
             png_of(plot_radial_profile(profile.k_inv_a[inside], profile.intensity[inside], marks)),
-            "Azimuthal mean of the spectrum, with the components that have one name.",
+            "Azimuthal mean of the spectrum; dashed, reference spacings of the strongest components with one name.",
             "Radial profile of the spectrum",
         )
     )

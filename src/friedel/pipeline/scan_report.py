@@ -26,6 +26,8 @@ from friedel.report.style import png_of
 from friedel.report.tables import Table, mixture_table
 
 _MAX_EXAMPLES = 6
+#: Colour of a hexagon that no phase, or more than one, has.
+_SHARED = "#b0b0b0"
 _HEXAGON_METHOD = (
     "Spots: difference of Gaussians with Poisson significance (Li and Ma 1983). Hexagons: two spots define a regular "
     "hexagon about the beam; vertices within a tolerance are matched (RANSAC, after Lo and Su), and a hexagon is kept "
@@ -152,7 +154,9 @@ def _examples(result: ScanResult, min_probability: float) -> Section:
     for label in order[:_MAX_EXAMPLES]:
         names = [name for bit, name in enumerate(pmap.phases) if int(label) >> bit & 1]
         sure = np.where(labels == label, _sureness(pmap.presence, int(label)), -1.0)
-        ry, rx = np.unravel_index(int(np.argmax(np.where(pmap.valid, sure, -2.0))), labels.shape)
+        if label == 0:  # the emptiest of many that are equally sure
+            sure -= 0.01 * np.diff(result.spots.offsets).reshape(labels.shape)
+        ry, rx = np.unravel_index(int(np.argmax(np.where(pmap.valid & (labels == label), sure, -np.inf))), labels.shape)
         pictures.append(_example(result, int(ry), int(rx), " + ".join(names) or "none of the phases"))
     text = "One position for each combination of phases that occurs, the surest one."
     return Section("Example patterns", (text,), tuple(pictures))
@@ -215,16 +219,17 @@ def _hexagon_outlines(result: ScanResult, found: HexagonFindings, index: int, co
     for j in range(int(found.hexagons.offsets[index]), int(found.hexagons.offsets[index + 1])):
         off = np.abs(np.log(found.hexagons.radius_inv_a[j] / (rings.computed_inv_a * rings.scale)))
         owners = sorted({int(p) for p in rings.phase[off <= 1.5 * RING_TOLERANCE]}, key=lambda p: -presence[p])
-        label, colour = ("hexagon: no candidate", "#b0b0b0") if not owners else _owner(names, owners, colours, presence)
+        label, colour = ("hexagon: no candidate", _SHARED) if not owners else _owner(names, owners, colours, presence)
         out.append(Outline(label, colour, found.hexagons.vertices_inv_a(j)))
     return out
 
 
 def _owner(names: tuple[str, ...], owners: list[int], colours: dict[str, str], presence: AnyArray) -> tuple[str, str]:
-    """Name and colour of the surest phase among those with a ring at a hexagon's radius."""
-    surest = names[owners[0]]
-    doubt = "" if presence[owners[0]] >= 0.5 else " (unsure)"
-    return f"hexagon: {surest}{doubt}", colours[surest]
+    """Name and colour of the phases with a ring at a hexagon's radius: those present, or the surest with its doubt."""
+    present = [names[p] for p in owners if presence[p] >= 0.5]
+    if not present:
+        return f"hexagon: {names[owners[0]]} (unsure)", colours[names[owners[0]]]
+    return f"hexagon: {' + '.join(present)}", colours[present[0]] if len(present) == 1 else _SHARED
 
 
 def _tables(result: ScanResult, min_probability: float) -> Section:
