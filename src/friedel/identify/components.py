@@ -250,7 +250,7 @@ def posterior_of_names(match: SpacingMatch) -> FloatArray:
     if out.shape[1] > 2:
         second, first = np.sort(out[:, :-1], axis=1)[:, -2:].T
         undecided = first < CLEAR_LEAD * second
-        out[undecided] = np.minimum(out[undecided], UNDECIDED)
+        out[undecided, :-1] = np.minimum(out[undecided, :-1], UNDECIDED)
     return out
 
 

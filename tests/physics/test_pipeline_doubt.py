@@ -1,0 +1,65 @@
+"""Doubt is kept: freedom of the fit is no evidence, and what fits two phases makes neither present."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import friedel as fr
+from friedel.identify.components import CLEAR_LEAD, posterior_of_names
+from friedel.identify.zone_map import Distortion, undistorted
+from friedel.pipeline.scan_choices import choose_template
+from friedel.pipeline.scan_result import LatticeFindings
+from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+
+
+@pytest.mark.parametrize(
+    ("phases", "template"),
+    [
+        (["nmc811-o3", "nmc811-o1"], "hexagon"),
+        (["nmc811-o3", "nmc811-o1", "nio", "limn2o4"], "hexagon"),
+        (["ag", "si", "cu"], "lattice"),
+        (["nmc811-o3", "lifepo4"], "lattice"),
+    ],
+)
+def test_hexagons_are_for_layered_phases_and_their_mimics(phases: list[str], template: str) -> None:
+    assert choose_template(fr.load_phases(phases), fr.ScanOptions()) == template
+
+
+@pytest.fixture(scope="module")
+def nmc811_scan() -> fr.PatternScan:
+    return simulate_nmc811_scan(0, ScanOptions(scan_shape=(8, 10)))[0]
+
+
+@pytest.mark.parametrize("phase", ["srtio3", "tio2-rutile"])
+def test_crystal_that_fits_only_a_bent_scale_is_none(nmc811_scan: fr.PatternScan, phase: str) -> None:
+    result = fr.analyse_scan(nmc811_scan, fr.load_phases([phase]), fr.ScanOptions(template="lattice"))
+    assert isinstance(result.found, LatticeFindings)
+    assert result.found.refused is not None
+    assert result.phase_map.fractions()["none"] > 0.9
+    assert any("more than the calibration allows" in warning for warning in result.warnings)
+
+
+def test_right_crystal_keeps_its_map(nmc811_scan: fr.PatternScan) -> None:
+    result = fr.analyse_scan(nmc811_scan, fr.load_phases(["nmc811-o3"]), fr.ScanOptions(template="lattice"))
+    assert isinstance(result.found, LatticeFindings)
+    assert result.found.refused is None
+    assert result.phase_map.fractions()["nmc811-o3"] > 0.5
+
+
+def test_strain_counts_prior_standard_deviations() -> None:
+    assert undistorted(0.015).strain(0.015) == 0.0
+    two_percent = Distortion(np.eye(2) * 1.0354, np.zeros(2), 0.001, 9)
+    assert two_percent.strain(0.015) == pytest.approx(2.0, rel=0.01)  # sqrt(1.5^2 + 2^2) / sqrt(2) = 1.77 %
+    elliptic = Distortion(np.diag([1.04, 1.0]), np.zeros(2), 0.001, 9)
+    assert elliptic.strain(0.5) == pytest.approx(1.0)
+
+
+def test_undecided_spot_makes_no_phase_present() -> None:
+    posterior = np.array([[0.6, 0.35, 0.05], [0.8, 0.1, 0.1], [0.02, 0.03, 0.95]])
+    shown = posterior_of_names(SimpleNamespace(posterior=posterior))  # type: ignore[arg-type]
+    assert CLEAR_LEAD * 0.35 > 0.6
+    assert (shown[0, :2] < 0.5).all()
+    assert np.array_equal(shown[1:], posterior[1:])
