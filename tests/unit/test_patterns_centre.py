@@ -71,6 +71,18 @@ def test_beam_is_told_from_a_lattice_point_about_which_the_pattern_is_as_symmetr
     assert np.hypot(found.px[0] - centre[0], found.px[1] - centre[1]) < 0.2
 
 
+def test_brightest_spot_is_the_beam_where_a_tilted_lattice_is_more_symmetric_elsewhere() -> None:
+    centre, lit = (40.0, 46.0), (58.0, 68.0)
+    out = np.full(SHAPE, 3.0)
+    for i in range(-8, 9):
+        for j in range(-8, 9):
+            at = (centre[0] + 12.0 * i + 3.0 * j, centre[1] - 4.0 * i + 11.0 * j)
+            glow = np.exp(-0.5 * ((at[0] - lit[0]) ** 2 + (at[1] - lit[1]) ** 2) / 28.0**2)
+            out += spot(at, 1.5, 2500.0 if (i, j) == (0, 0) else 900.0 * glow)
+    found = find_centre(np.random.default_rng(5).poisson(out).astype(float))
+    assert np.hypot(found.px[0] - centre[0], found.px[1] - centre[1]) < 0.2
+
+
 @pytest.mark.parametrize("value", [0.0, 7.0])
 def test_flat_pattern_is_refused_with_the_remedy(value: float) -> None:
     with pytest.raises(CalibrationError, match="--centre"):

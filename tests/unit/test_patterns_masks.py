@@ -7,10 +7,12 @@ import numpy as np
 from friedel.patterns.masks import find_burned_in_bar, find_shadow
 
 
-def halo(shape: tuple[int, int] = (300, 260), width: float = 60.0) -> np.ndarray:
+def halo(
+    shape: tuple[int, int] = (300, 260), width: float = 60.0, power: float = 1.0, top: float = 400.0
+) -> np.ndarray:
     y, x = np.indices(shape)
     radius = np.hypot(y - 150, x - 120)
-    return np.random.default_rng(0).poisson(400.0 / (1.0 + (radius / width) ** 2)).astype(float)
+    return np.random.default_rng(0).poisson(top / (1.0 + (radius / width) ** 2) ** power).astype(float)
 
 
 def test_beam_stop_is_found_where_it_is() -> None:
@@ -24,7 +26,9 @@ def test_beam_stop_is_found_where_it_is() -> None:
 
 
 def test_dark_corners_of_a_fading_halo_are_no_shadow() -> None:
-    assert not find_shadow(halo(width=30.0)).any()
+    fading = halo(width=60.0, power=3.0, top=1e6)
+    assert fading[-40:, -40:].mean() < 0.2 * np.median(fading)
+    assert not find_shadow(fading).any()
 
 
 def test_empty_and_flat_patterns_have_no_shadow() -> None:

@@ -181,7 +181,7 @@ def _map_scan(
         "scan",
         result.phase_map,
         result.spots,
-        _scan_calibration(scan, result),
+        _scan_calibration(scan, result, centre_is_given=recipe.read.centre_px is not None),
         result.warnings,
         lambda: scan_sections(result, region, whole, recipe.min_probability),
         arrays,
@@ -204,11 +204,12 @@ def _scan_arrays(result: ScanResult) -> tuple[dict[str, AnyArray], dict[str, Any
     return arrays, {"annulus_inv_a": list(result.annulus_inv_a)}
 
 
-def _scan_calibration(scan: PatternScan, result: ScanResult) -> dict[str, dict[str, Any]]:
+def _scan_calibration(scan: PatternScan, result: ScanResult, *, centre_is_given: bool) -> dict[str, dict[str, Any]]:
+    """Return the calibration as used, with where each value is from."""
     survey, stored = result.survey, scan.grid
     out: dict[str, dict[str, Any]] = {
         "step_inv_a": _entry(stored.step_inv_a, stored.source, stored.relative_sigma),
-        "centre_px": _entry(survey.centre.px, survey.centre.method, None),
+        "centre_px": _entry(survey.scan.grid.centre_px, "user" if centre_is_given else "fitted", None),
         "gain_per_electron": _entry(survey.gain, "fitted", None),
     }
     if isinstance(result.found, HexagonFindings):
@@ -217,7 +218,8 @@ def _scan_calibration(scan: PatternScan, result: ScanResult) -> dict[str, dict[s
     else:
         fit = result.found.distortion
         out["scale"] = _entry(fit.scale, "fitted" if fit.n_spots else stored.source, fit.scale_sigma)
-        out["anisotropy"] = _entry(fit.anisotropy, "fitted", None)
+        if fit.n_spots:
+            out["anisotropy"] = _entry(fit.anisotropy, "fitted", None)
     if scan.scan_grid is not None:
         out["scan_step_a"] = _entry(scan.scan_grid.step_a, scan.scan_grid.source, scan.scan_grid.relative_sigma)
     return out
