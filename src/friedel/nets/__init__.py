@@ -1,0 +1,1 @@
+"""Networks: weights with their cards, and inference by onnxruntime."""

@@ -1,0 +1,1 @@
+"""Training of the networks: the only room that needs torch, installed by the extra `train`."""
