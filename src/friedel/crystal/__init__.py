@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from friedel.crystal.library import PhaseSet, add_phase, load_phase, load_phases, phase_names
     from friedel.crystal.spacegroup import SpaceGroup, space_group, space_group_of_operations
     from friedel.crystal.structure import DEFAULT_B_ISO_A2, Crystal, Site
-    from friedel.crystal.zones import ZoneNet, is_hexagonal_net, ring_radii_inv_a, zone_axes, zone_net
+    from friedel.crystal.zones import ZoneNet, is_hexagonal_net, ring_radii_inv_a, zone_axes, zone_frame, zone_net
 
 __all__ = [
     "DEFAULT_B_ISO_A2",
@@ -41,6 +41,7 @@ __all__ = [
     "structure_factors",
     "unit_cell_atoms",
     "zone_axes",
+    "zone_frame",
     "zone_net",
 ]
 
@@ -52,7 +53,7 @@ _HOMES = {
     "library": ("PhaseSet", "add_phase", "load_phase", "load_phases", "phase_names"),
     "spacegroup": ("SpaceGroup", "space_group", "space_group_of_operations"),
     "structure": ("DEFAULT_B_ISO_A2", "Crystal", "Site"),
-    "zones": ("ZoneNet", "is_hexagonal_net", "ring_radii_inv_a", "zone_axes", "zone_net"),
+    "zones": ("ZoneNet", "is_hexagonal_net", "ring_radii_inv_a", "zone_axes", "zone_frame", "zone_net"),
 }
 
 

@@ -120,6 +120,21 @@ def zone_net(crystal: Crystal, uvw: tuple[int, int, int] | IntArray, g_max_inv_a
     return ZoneNet(axis, hkl, k, f2, extinct, basis)
 
 
+def zone_frame(crystal: Crystal, uvw: tuple[int, int, int] | IntArray) -> FloatArray:
+    """Cartesian unit vectors (3, 3) in rows ky, kx and [uvw], as ``zone_net`` lays the zone: for nodes of any zone.
+
+    Raises
+    ------
+    CrystalError
+        If uvw is 000 or not of whole numbers.
+    """
+    axis = _coprime(uvw)
+    nodes = _shortest(_zone_basis(axis), crystal.reciprocal_basis_inv_a)
+    allowed = _allowed_near_origin(crystal, nodes)
+    ky, kx = _frame(crystal, axis, allowed[0] if len(allowed) else nodes[0])
+    return np.stack([ky, kx, np.cross(kx, ky)])
+
+
 def ring_radii_inv_a(net: ZoneNet, *, relative_tolerance: float = 1e-3) -> FloatArray:
     """Radii in 1/Å of the rings that the allowed reflections lie on, smallest first.
 
