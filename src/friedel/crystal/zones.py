@@ -17,6 +17,8 @@ from friedel.crystal.structure import Crystal
 EXTINCT_SHARE = 1e-6
 #: Nodes of the zone, in steps of its shortest vectors, among which the allowed ones are looked for.
 _PROBE = 6
+#: So many of them, the shortest, nearly always hold an allowed one.
+_FIRST_PROBE = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +132,7 @@ def zone_frame(crystal: Crystal, uvw: tuple[int, int, int] | IntArray) -> FloatA
     """
     axis = _coprime(uvw)
     nodes = _shortest(_zone_basis(axis), crystal.reciprocal_basis_inv_a)
-    allowed = _allowed_near_origin(crystal, nodes)
-    ky, kx = _frame(crystal, axis, allowed[0] if len(allowed) else nodes[0])
+    ky, kx = _frame(crystal, axis, _shortest_allowed(crystal, nodes))
     return np.stack([ky, kx, np.cross(kx, ky)])
 
 
@@ -195,10 +196,25 @@ def _shortest(pair: IntArray, reciprocal_basis_inv_a: FloatArray) -> IntArray:
 
 def _allowed_near_origin(crystal: Crystal, nodes: IntArray) -> IntArray:
     """Allowed hkl (N, 3) within a few steps of the origin, shortest first; N may be 0."""
+    hkl = _near_origin(crystal, nodes)
+    return np.asarray(hkl[~_judge(crystal, hkl)[1]])
+
+
+def _shortest_allowed(crystal: Crystal, nodes: IntArray) -> IntArray:
+    """First row (3,) of ``_allowed_near_origin``, or the shorter node if there is none."""
+    hkl = _near_origin(crystal, nodes)
+    for part in np.split(hkl, [_FIRST_PROBE]):
+        allowed = part[~_judge(crystal, part)[1]]
+        if len(allowed):
+            return np.asarray(allowed[0])
+    return np.asarray(nodes[0])
+
+
+def _near_origin(crystal: Crystal, nodes: IntArray) -> IntArray:
+    """All hkl (N, 3) within a few steps of the origin, shortest first."""
     steps = np.arange(-_PROBE, _PROBE + 1)
     mn = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
     hkl = mn[mn.any(axis=1)] @ nodes
-    hkl = hkl[~_judge(crystal, hkl)[1]]
     radius = np.round(np.linalg.norm(crystal.g_inv_a(hkl), axis=1), 9)
     return np.asarray(hkl[np.lexsort((-hkl[:, 2], -hkl[:, 1], -hkl[:, 0], radius))])
 
