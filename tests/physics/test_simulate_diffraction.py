@@ -90,7 +90,7 @@ def test_thin_crystals_are_kinematic() -> None:
 
 
 def test_bragg_tilt_lights_a_spot_and_dims_its_partner() -> None:
-    # The electrons come along -z, so that g_z = -g^2 / 2K brings g onto the Ewald sphere: a tilt of lambda g / 2.
+    # The electrons travel along +z, so that g_z = -g^2 / 2K brings g onto the Ewald sphere: a tilt of lambda g / 2.
     pattern = diffract(GOLD, BEAM, thickness_a=20.0)
     top = int(np.argmax(pattern.k_inv_a[:, 0] - 1e3 * (np.abs(pattern.k_inv_a[:, 1]) > 1e-9)))
     hkl = tuple(pattern.hkl[top].tolist())

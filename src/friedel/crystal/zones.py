@@ -26,7 +26,7 @@ class ZoneNet:
     """Zero-order Laue zone of one zone axis, shortest vectors first.
 
     The axes (kx, ky, [uvw]) are right-handed, and the shortest allowed reflection lies along +kx. Drawn as an array,
-    with kx to the right and ky down, the electrons travel along -[uvw] and come towards the viewer.
+    with kx to the right and ky down, [uvw] points away from the viewer, the way that the electrons travel.
 
     Parameters
     ----------
