@@ -9,37 +9,14 @@ from typing import Any
 import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray, read_only
-from friedel.core.beam import Beam
 from friedel.core.errors import DataError
 from friedel.core.phase_map import PhaseMap
-from friedel.simulate.camera import Exposure
-from friedel.simulate.optics import Optics
+from friedel.simulate.imaging import Imaging
 from friedel.simulate.sampling import Sampling
 from friedel.simulate.specimen import Specimen
 
 #: A spot of the mask ends where its power has fallen to this share of its peak.
 MASK_SHARE = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Imaging:
-    """How a micrograph is taken.
-
-    Parameters
-    ----------
-    is_strong
-        False for linear imaging of a weak phase object; True for the intensity of the wave exp(i phase shift).
-    """
-
-    sampling: Sampling
-    optics: Optics
-    exposure: Exposure
-    is_strong: bool = False
-
-    @property
-    def beam(self) -> Beam:
-        """The beam."""
-        return Beam(self.optics.energy_kev)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +36,7 @@ class SpotLabels:
     px
         The same in pixels (N, 2) of the diffractogram, from its centre.
     snr
-        Expected power of the spot's peak over that of the noise there (N,), for a ``diffractogram`` with its standard
+        Expected power at that frequency over that of the noise there (N,), for a ``diffractogram`` with its standard
         window: the unit of ``Spots.snr``.
     spread_px
         One-sigma width (N, 2, 2), as a covariance, of the peak of the spot's power in pixels: the transform of the

@@ -2,99 +2,123 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from friedel.core.arrays import ComplexArray, FloatArray
+import numpy as np
+from scipy import fft
+
+from friedel.core.arrays import AnyArray, FloatArray
 from friedel.patterns.diffractogram import window_1d
 from friedel.simulate.camera import drift_transfer, modulation_transfer, noise_variance
-from friedel.simulate.grains import Beams, Grain, Region, beams_of
-from friedel.simulate.micrograph_truth import Imaging, SpotLabels
-from friedel.simulate.optics import phase_contrast, wave_transfer
+from friedel.simulate.grains import Grain, Region, beams_of
+from friedel.simulate.imaging import Imaging, harmonics_limit_inv_a, image_spectrum
+from friedel.simulate.micrograph_truth import SpotLabels
+from friedel.simulate.optics import displacement_a, phase_contrast, wave_transfer
 from friedel.simulate.specimen import Specimen, film_amplitude
 
 #: Spots with less power than this share of the noise are not listed.
 LEAST_SNR = 0.05
+#: Fringes damped below this are not followed on their way out of the grain.
+_LEAST_TRANSFER = 0.02
 _NO_SPOTS = SpotLabels(
     np.zeros(0, dtype=np.int64), np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zeros((0, 2)),
     np.zeros((0, 2)), np.zeros(0), np.zeros((0, 2, 2)),
 )  # fmt: skip
 
 
-def label_spots(specimen: Specimen, imaging: Imaging, g_max_inv_a: float) -> SpotLabels:
-    """List the spots of all grains in the diffractogram, grain by grain, strongest first."""
-    labelled = (_label_grain(i, grain, specimen, imaging, g_max_inv_a) for i, grain in enumerate(specimen.grains))
+def label_spots(specimen: Specimen, imaging: Imaging, mean: float) -> SpotLabels:
+    """List the spots of all grains in the diffractogram, grain by grain, strongest first.
+
+    Parameters
+    ----------
+    mean
+        Mean of the intensity in the image plane, as it stands before its scaling to 1.
+
+    Notes
+    -----
+    Each grain is imaged alone, without film and noise. Where grains overlap, sums of the beams of both make further
+    spots (moire fringes), which are not listed.
+    """
+    labelled = (_label_grain(i, grain, specimen, imaging, mean) for i, grain in enumerate(specimen.grains))
     parts = [_NO_SPOTS, *labelled]
     names = ("grain", "hkl", "k_true_inv_a", "k_inv_a", "px", "snr", "spread_px")
     return SpotLabels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def image_harmonics(beams: Beams, thickness_a: float, imaging: Imaging) -> ComplexArray:
-    """Fourier coefficients (N,) of the intensity of an endless crystal, over its mean, at the beams' frequencies.
-
-    One cell of the lattice is imaged with the formulas of the whole micrograph.
-    """
-    size = 1 << int(4 * np.abs(beams.node).max(initial=1) + 2).bit_length()
-    place = tuple((beams.node % size).T)
-    shift = np.zeros((size, size), dtype=np.complex128)
-    shift[place] = beams.amplitudes(thickness_a)
-    ky, kx = _node_frequencies(beams, size)
-    transfer = wave_transfer(ky, kx, imaging.optics)
-    if imaging.is_strong:
-        wave = np.fft.fft2(np.exp(1j * np.fft.ifft2(shift) * size**2)) / size**2
-        image = np.abs(np.fft.ifft2(wave * transfer)) ** 2
-        return np.asarray(np.fft.fft2(image)[place] / image.sum())
-    half = 1j * shift * transfer
-    mates = tuple((-beams.node % size).T)
-    return np.asarray(half[place] + half[mates].conj())
-
-
-def _node_frequencies(beams: Beams, size: int) -> tuple[FloatArray, FloatArray]:
-    """True ky and kx (size, size) of the nodes of the net on the grid of the discrete transform of a cell."""
-    basis = np.linalg.lstsq(beams.node.astype(float), beams.k_inv_a, rcond=None)[0]
-    steps = np.fft.fftfreq(size, 1 / size)
-    m, n = steps[:, None], steps
-    return m * basis[0, 0] + n * basis[1, 0], m * basis[0, 1] + n * basis[1, 1]
-
-
-def shape_of(region: Region, shape: tuple[int, int]) -> tuple[float, FloatArray]:
-    """Sum of the diffractogram's window over a region, and the covariance (2, 2) in px² of the window's weight there.
-
-    The power of a spot is the squared transform of this weight, exp(-4 pi^2 q C q) near its peak.
-    """
-    weight = np.outer(*(window_1d("tukey", n)[part] for n, part in zip(shape, region.window, strict=True)))
-    weight = weight * region.mask
-    total = float(weight.sum())
-    if total <= 0:
-        return 0.0, np.eye(2)
-    places = [np.arange(n) for n in weight.shape]
-    rows, columns = weight.sum(axis=1) / total, weight.sum(axis=0) / total
-    y, x = rows @ places[0], columns @ places[1]
-    yx = (places[0] - y) @ weight @ (places[1] - x) / total
-    # A pixel has the variance 1/12, which keeps regions of one pixel's width from having none.
-    yy, xx = rows @ (places[0] - y) ** 2 + 1 / 12, columns @ (places[1] - x) ** 2 + 1 / 12
-    return total, np.array([[yy, yx], [yx, xx]])
-
-
-def _label_grain(number: int, grain: Grain, specimen: Specimen, imaging: Imaging, g_max_inv_a: float) -> SpotLabels:
+def _label_grain(number: int, grain: Grain, specimen: Specimen, imaging: Imaging, mean: float) -> SpotLabels:
     sampling, exposure = imaging.sampling, imaging.exposure
-    beams = beams_of(grain, imaging.beam, g_max_inv_a)
+    # The intensity of a strong object shows the sums and differences of its beams as well.
+    g_max = (1 + imaging.is_strong) * harmonics_limit_inv_a(sampling)
+    beams = beams_of(grain, imaging.beam, g_max)
     q = sampling.cycles_per_px(beams.k_inv_a)
-    (ky, kx), (qy, qx) = beams.k_inv_a.T, q.T
+    upper = (q[:, 0] > 1e-9) | ((np.abs(q[:, 0]) <= 1e-9) & (q[:, 1] > 0))
+    listed = np.flatnonzero(upper & (np.abs(q) < 0.5).all(axis=1)) if grain.region.area_px else np.zeros(0, np.int64)
+    hkl, k, q = beams.hkl[listed], beams.k_inv_a[listed], q[listed]
+    (ky, kx), (qy, qx) = k.T, q.T
     blur = modulation_transfer(qy, qx, exposure) * drift_transfer(ky, kx, exposure)
-    contrast = np.abs(image_harmonics(beams, grain.thickness_a, imaging)) * np.abs(blur)
     electrons = exposure.dose_e_per_a2 * sampling.pixel_area_a2
-    window = [window_1d("tukey", n) for n in sampling.shape]
-    total, covariance = shape_of(grain.region, sampling.shape)
-    peak = (electrons * contrast * total) ** 2 / ((window[0] ** 2).sum() * (window[1] ** 2).sum())
+    signal = electrons / mean * blur * np.abs(_windowed_harmonics(grain, imaging, q))
+    norm = np.prod([(window_1d("tukey", n) ** 2).sum() for n in sampling.shape])
     film = film_amplitude(np.hypot(ky, kx), specimen.film_a, sampling, imaging.beam)
     background = (electrons * film * phase_contrast(ky, kx, imaging.optics) * blur) ** 2
-    snr = peak / (background + noise_variance(qy, qx, sampling, exposure))
-    upper = (qy > 1e-9) | ((np.abs(qy) <= 1e-9) & (qx > 0))
-    keep = np.flatnonzero(upper & (np.abs(q) < 0.5).all(axis=1) & (snr >= LEAST_SNR))
-    keep = keep[np.argsort(-snr[keep], kind="stable")]
-    scale = np.diag(sampling.shape).astype(float)
-    spread = scale @ np.linalg.inv(covariance) @ scale / (8 * np.pi**2)
+    snr = signal**2 / norm / (background + noise_variance(qy, qx, sampling, exposure))
+    order = np.argsort(-snr, kind="stable")
+    order = order[snr[order] >= LEAST_SNR]
     return SpotLabels(
-        np.full(len(keep), number), beams.hkl[keep], beams.k_inv_a[keep], sampling.stated(beams.k_inv_a[keep]),
-        q[keep] * sampling.shape, snr[keep], np.repeat(spread[None], len(keep), axis=0),
+        np.full(len(order), number), hkl[order], k[order], sampling.stated(k[order]), q[order] * sampling.shape,
+        snr[order], np.repeat(peak_spread_px(grain.region, sampling.shape)[None], len(order), axis=0),
     )  # fmt: skip
+
+
+def _windowed_harmonics(grain: Grain, imaging: Imaging, q: FloatArray) -> AnyArray:
+    """Transform (N,) of a lone grain's intensity under the diffractogram's window at q (N, 2) in cycles per pixel."""
+    sampling = imaging.sampling
+    start, shape = _window_with_margin(grain.region, imaging)
+    alone = replace(
+        grain,
+        region=Region((grain.region.offset_px[0] - start[0], grain.region.offset_px[1] - start[1]), grain.region.mask),
+        origin_a=tuple(np.array(grain.origin_a) - sampling.matrix_a @ start),
+    )
+    part = replace(imaging, sampling=replace(sampling, shape=shape))
+    image = fft.irfft2(image_spectrum(Specimen((alone,), 0.0), part, None), s=shape) - 1
+    weights = []
+    for first, length, whole in zip(start, shape, sampling.shape, strict=True):
+        places = np.arange(first, first + length)
+        weights.append(np.where((places >= 0) & (places < whole), window_1d("tukey", whole)[places % whole], 0.0))
+    waves = [np.exp(-2j * np.pi * q[:, i : i + 1] * np.arange(shape[i])) * weights[i] for i in (0, 1)]
+    return np.asarray(((waves[0].astype(np.complex64) @ image) * waves[1]).sum(axis=1))
+
+
+def _window_with_margin(region: Region, imaging: Imaging) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First pixel and shape of the part of the picture that the fringes of a region reach, of even, fast lengths."""
+    sampling = imaging.sampling
+    k = np.linspace(0, harmonics_limit_inv_a(sampling), 64)
+    azimuth = np.arange(0, np.pi, np.pi / 8)[:, None]
+    ky, kx = k * np.sin(azimuth), k * np.cos(azimuth)
+    passed = np.abs(wave_transfer(ky, kx, imaging.optics)) > _LEAST_TRANSFER
+    reach_a = float(np.hypot(*displacement_a(ky, kx, imaging.optics))[passed].max())
+    margin = int(reach_a * 2 * sampling.nyquist_inv_a) + 8
+    start, shape = [], []
+    for first, length, whole in zip(region.offset_px, region.mask.shape, sampling.shape, strict=True):
+        wanted = max(16, 2 * int(fft.next_fast_len((length + 2 * margin + 1) // 2, real=False)))
+        fits = wanted < whole
+        start.append(first - (wanted - length) // 2 if fits else 0)
+        shape.append(wanted if fits else whole)
+    return (start[0], start[1]), (shape[0], shape[1])
+
+
+def peak_spread_px(region: Region, shape: tuple[int, int]) -> FloatArray:
+    """Covariance (2, 2) in px² of the peak of the power of a region's spots in the diffractogram of a picture.
+
+    With the covariance C of the places in the region, weighted with the window, the power is exp(-4 pi^2 q C q) near
+    its peak, q in cycles per pixel: that of a disk of diameter D has fallen to a half at 0.53 / D (exactly 0.51 / D).
+    """
+    weight = np.outer(*(window_1d("tukey", n)[part] for n, part in zip(shape, region.window, strict=True)))
+    weight = weight * region.mask / np.sum(weight * region.mask)
+    places = [np.arange(n) for n in weight.shape]
+    rows, columns = weight.sum(axis=1), weight.sum(axis=0)
+    y, x = places[0] - rows @ places[0], places[1] - columns @ places[1]
+    # A pixel has the variance 1/12, which keeps regions of one pixel's width from having none.
+    covariance = np.array([[rows @ y**2 + 1 / 12, y @ weight @ x], [y @ weight @ x, columns @ x**2 + 1 / 12]])
+    scale = np.diag(shape).astype(float)
+    return np.asarray(scale @ np.linalg.inv(covariance) @ scale / (8 * np.pi**2))
