@@ -1,0 +1,86 @@
+"""How good found spots are: matching with the true ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from friedel.core.arrays import FloatArray, IntArray
+
+#: Kinds of true spots: to be found; too faint to be asked for, and not wrong if found.
+FAINT, WANTED = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Counts over patterns.
+
+    Parameters
+    ----------
+    hits, false, missed
+        Found spots that are true, found spots that are not, and true spots not found.
+    squared_error_px2
+        Sum of the squared distances (both axes) of the hits.
+    patterns
+        Number of patterns.
+    """
+
+    hits: int = 0
+    false: int = 0
+    missed: int = 0
+    squared_error_px2: float = 0.0
+    patterns: int = 0
+
+    def __add__(self, other: Score) -> Score:
+        return Score(
+            self.hits + other.hits,
+            self.false + other.false,
+            self.missed + other.missed,
+            self.squared_error_px2 + other.squared_error_px2,
+            self.patterns + other.patterns,
+        )
+
+    @property
+    def precision(self) -> float:
+        """Share of found spots that are true; 1 where none is found."""
+        return self.hits / max(self.hits + self.false, 1) if self.hits + self.false else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of true spots that are found."""
+        return self.hits / max(self.hits + self.missed, 1)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return 2 * self.hits / max(2 * self.hits + self.false + self.missed, 1)
+
+    @property
+    def error_px(self) -> float:
+        """Root mean square error of the position along one axis."""
+        return float(np.sqrt(self.squared_error_px2 / max(2 * self.hits, 1)))
+
+
+def score_spots(found_px: FloatArray, true_px: FloatArray, kind: IntArray, tolerance_px: float) -> Score:
+    """Match the spots found in one pattern (M, 2), best first, with the true ones (N, 2).
+
+    A true spot is matched once, by the first found spot for which it is the nearest one left within the tolerance;
+    a second one there is false. A spot found at a faint one is neither right nor false.
+    """
+    wanted, faint = true_px[kind == WANTED], true_px[kind == FAINT]
+    is_free = np.ones(len(wanted), dtype=bool)
+    hits, false, squared = 0, 0, 0.0
+    near_faint = np.zeros(len(found_px), dtype=bool)
+    if len(faint) and len(found_px):
+        near_faint = np.isfinite(cKDTree(faint).query(found_px, distance_upper_bound=tolerance_px)[0])
+    for px, excused in zip(found_px, near_faint, strict=True):
+        distance = np.where(is_free, np.hypot(*(wanted - px).T), np.inf)
+        if len(distance) and distance.min() <= tolerance_px:
+            nearest = int(distance.argmin())
+            is_free[nearest] = False
+            hits, squared = hits + 1, squared + float(distance[nearest] ** 2)
+        elif not excused:
+            false += 1
+    return Score(hits, false, int(is_free.sum()), squared, 1)
