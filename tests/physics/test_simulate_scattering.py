@@ -135,17 +135,15 @@ def test_condition_by_condition_and_all_at_once_agree() -> None:
             np.testing.assert_allclose(part.share, alone.share, atol=1e-12)
 
 
-def test_overlapping_crystals_share_the_electrons_and_add_their_reflections() -> None:
-    o3, o1 = (diffract(c, BEAM, thickness_a=60.0, rotation_rad=0.4) for c in (O3, O1))
+def test_overlapping_crystals_share_the_electrons_and_add_their_deflections() -> None:
+    o3, o1 = (diffract(c, BEAM, thickness_a=60.0, rotation_rad=0.4, tilt_mrad=(9.0, -4.0)) for c in (O3, O1))
     both = overlap(o3, o1, min_share=0.0)
     assert both.direct + both.share.sum() == pytest.approx(1.0, abs=1e-12)
-    assert both.direct == pytest.approx(o3.direct * o1.direct, abs=1e-9)
-    for hkl, k in zip(o1.hkl[:6], o1.k_inv_a[:6], strict=True):
-        nearest = int(np.argmin(np.hypot(*(both.k_inv_a - k).T)))
-        np.testing.assert_allclose(both.k_inv_a[nearest], k, atol=2e-5)
-        assert both.share[nearest] >= 0.99 * share_of(o1, tuple(hkl.tolist())) * o3.direct
-    sums = o3.k_inv_a[0] + o1.k_inv_a[0]
-    assert np.hypot(*(both.k_inv_a - sums).T).min() < 2e-5
+    assert both.direct == pytest.approx(o3.direct * o1.direct, abs=1e-3)
+    # Each electron is deflected by the one and then by the other, so that the mean deflections add up.
+    mean = [p.share @ p.k_inv_a for p in (o3, o1, both)]
+    assert np.hypot(*mean[0]) > 0.01
+    np.testing.assert_allclose(mean[2], mean[0] + mean[1], atol=1e-5)
 
 
 def test_two_halves_fill_extinct_positions() -> None:
