@@ -128,11 +128,14 @@ class PixelMap:
 def pixel_map(detector: Detector, shape: tuple[int, int]) -> PixelMap:
     """Lay out the pixels of a camera of shape (ky, kx); its seed alone decides."""
     rng = np.random.default_rng(detector.seed)
-    gain = detector.gain * np.maximum(1.0 + detector.gain_spread * rng.standard_normal(shape), 0.0)
-    fate = rng.random(shape)
-    is_dead = fate < detector.dead_share
-    is_hot = ~is_dead & (fate < detector.dead_share + detector.hot_share)
-    hot = np.where(is_hot, detector.hot_electrons * rng.standard_exponential(shape), 0.0)
+    gain, hot, is_dead = np.full(shape, detector.gain), np.zeros(shape), np.zeros(shape, dtype=bool)
+    if detector.gain_spread > 0:
+        gain *= np.maximum(1.0 + detector.gain_spread * rng.standard_normal(shape), 0.0)
+    if detector.dead_share + detector.hot_share > 0:
+        fate = rng.random(shape)
+        is_dead = fate < detector.dead_share
+        is_hot = ~is_dead & (fate < detector.dead_share + detector.hot_share)
+        hot[is_hot] = detector.hot_electrons * rng.standard_exponential(np.count_nonzero(is_hot))
     is_blind = is_dead | _gaps(shape[0], detector.tiles[0], detector.gap_px)[:, None]
     is_blind |= _gaps(shape[1], detector.tiles[1], detector.gap_px)
     return PixelMap(
