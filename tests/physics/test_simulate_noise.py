@@ -394,6 +394,8 @@ def test_drawn_settings_stay_in_their_ranges_and_are_there_as_often_as_told() ->
 def test_cameras_count_and_have_tiles_as_often_as_told() -> None:
     cameras = [draw_noise(pattern_rng(11, i)).detector for i in range(1000)]
     tiled = [camera for camera in cameras if camera.gap_px]
+    assert all(electrons_of(np.array(camera.saturation), camera) >= 38 for camera in cameras)
+    assert all(camera.offset % 1 == 0 for camera in cameras)
     assert np.mean([camera.is_counting for camera in cameras]) == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / 1000))
     assert len(tiled) / 1000 == pytest.approx(0.15, abs=4 * np.sqrt(0.1275 / 1000))
     assert {(camera.tiles, camera.gap_px) for camera in tiled} == {((2, 2), gap) for gap in (1, 2, 3, 4)}

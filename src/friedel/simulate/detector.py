@@ -75,18 +75,19 @@ class Detector:
 class DetectorRanges:
     """Ranges of the settings of ``Detector`` that bear the same names.
 
-    They span hybrid pixel detectors, which count, and scintillator cameras with gain, read-out noise and tails.
-    ``counting_chance`` is the share of counting ones; ``tiled_chance`` that of 2 x 2 tiles with gaps of ``gap_px``.
+    They span hybrid pixel detectors, which count, and scintillator cameras with gain, read-out noise and tails. No
+    pixel saturates below 38 electrons, and offsets are whole numbers. ``counting_chance`` is the share of counting
+    cameras, ``tiled_chance`` that of 2 x 2 tiles with gaps of ``gap_px``.
     """
 
     psf_px: Range = field(default=Range(0.3, 1.2))
     tail_share: Range = field(default=Range(0.02, 0.3, chance=0.3))
     tail_px: Range = field(default=Range(2.0, 8.0))
-    gain: Range = field(default=Range(0.5, 200.0, chance=0.3, is_log=True))
+    gain: Range = field(default=Range(0.5, 50.0, chance=0.3, is_log=True))
     gain_spread: Range = field(default=Range(0.005, 0.05, chance=0.5))
     offset: Range = field(default=Range(0.0, 100.0, chance=0.3))
     read_noise_electrons: Range = field(default=Range(0.02, 0.3, chance=0.3, is_log=True))
-    saturation: Range = field(default=Range(255.0, 65535.0, chance=0.3, is_log=True))
+    saturation: Range = field(default=Range(2000.0, 65535.0, chance=0.3, is_log=True))
     dead_share: Range = field(default=Range(1e-4, 3e-3, chance=0.3, is_log=True))
     hot_share: Range = field(default=Range(1e-4, 3e-3, chance=0.3, is_log=True))
     hot_electrons: Range = field(default=Range(2.0, 500.0, is_log=True))
@@ -99,6 +100,7 @@ def draw_detector(rng: np.random.Generator, ranges: DetectorRanges | None = None
     """Draw a camera."""
     ranges = ranges or DetectorRanges()
     drawn = draw_settings(ranges, rng)
+    drawn["offset"] = float(round(drawn.get("offset", 0.0)))
     is_counting = bool(rng.random() < ranges.counting_chance)
     gap_px = int(rng.integers(ranges.gap_px[0], ranges.gap_px[1] + 1)) if rng.random() < ranges.tiled_chance else 0
     return Detector(**drawn, is_counting=is_counting, tiles=(2, 2) if gap_px else (1, 1), gap_px=gap_px,
