@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from friedel.nets.training.crystals import split_crystals
+from friedel.nets.training.crystals import CrystalSplit, split_crystals
 from friedel.nets.training.loop import train
 from friedel.nets.training.networks import Architecture, Denoiser
 from friedel.nets.training.recipe import DenoiserRecipe
@@ -38,10 +38,7 @@ def main() -> None:
     for name, architecture in CANDIDATES.items():
         trial = DenoiserRecipe(name=name, architecture=architecture, steps=_RATE_STEPS, learning_rate=1.5e-3,
                                validation_patterns=1)  # fmt: skip
-        began = time.process_time()
-        train(trial, crystals.train, crystals.validation, args.out / f"{name}-rate", device="cpu")
-        rate = _RATE_STEPS / (time.process_time() - began)
-        steps = max(int(60 * args.minutes * rate), 1)
+        steps = max(int(60 * args.minutes / _seconds_a_step(trial, crystals, args.out)), 1)
         recipe = trial.model_copy(update={"steps": steps, "validate_every": steps, "validation_patterns": 80})
         began = time.process_time()
         train(recipe, crystals.train, crystals.validation, args.out / name, device="cpu")
@@ -51,6 +48,17 @@ def main() -> None:
         with (args.out / name / "validation.csv").open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 print("   ", " ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+
+
+def _seconds_a_step(recipe: DenoiserRecipe, crystals: CrystalSplit, out: Path) -> float:
+    """CPU seconds that a step takes, beyond what every training begins and ends with."""
+    seconds = []
+    for steps in (2, _RATE_STEPS + 2):
+        began = time.process_time()
+        some = recipe.model_copy(update={"steps": steps})
+        train(some, crystals.train, crystals.validation, out / f"{recipe.name}-{steps}", device="cpu")
+        seconds.append(time.process_time() - began)
+    return (seconds[1] - seconds[0]) / _RATE_STEPS
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from friedel.core.arrays import AnyArray
-from friedel.nets.training.render import blur_batch
+from friedel.nets.training.render import blur_transfer, filter_batch
 from friedel.simulate.detector import Detector
 from friedel.simulate.noise import SECOND_RING, Noise, NoiseRanges
 from friedel.simulate.ranges import Range
@@ -127,7 +127,7 @@ def expect_batch(share: Tensor, noise: NoiseBatch, plane: Plane) -> Tensor:
     halo = (b - 1.0) / (torch.pi * w2) * (1.0 + k2 / w2) ** -b
     share = share + noise.image("halo_share") * (area * halo - share)
     share = share + noise.image("amorphous_share") * (area * _rings(k2, noise) - share)
-    share = blur_batch(share, noise["blur_px"]) * beam_stop_batch(noise, plane)
+    share = filter_batch(share, blur_transfer(plane.shape, noise["blur_px"])) * beam_stop_batch(noise, plane)
     is_counting = noise.image("is_counting") > 0
     return noise.image("dose_electrons") * torch.where(is_counting, spread_batch(share, noise), share)
 
@@ -156,12 +156,9 @@ def beam_stop_batch(noise: NoiseBatch, plane: Plane) -> Tensor:
 
 def spread_batch(image: Tensor, noise: NoiseBatch) -> Tensor:
     """Apply the point spread of the cameras."""
-    out = blur_batch(image, noise["psf_px"])
-    rows = (noise["tail_share"] > 0).nonzero()[:, 0]
-    if len(rows):
-        tail = blur_batch(image[rows], noise["tail_px"][rows])
-        out[rows] += noise.image("tail_share")[rows] * (tail - out[rows])
-    return out
+    shape = (image.shape[1], image.shape[2])
+    core, tail = blur_transfer(shape, noise["psf_px"]), blur_transfer(shape, noise["tail_px"])
+    return filter_batch(image, core + noise.image("tail_share") * (tail - core))
 
 
 def count_batch(expected: Tensor, noise: NoiseBatch, rng: torch.Generator) -> Tensor:

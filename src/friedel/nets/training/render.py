@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -63,28 +64,35 @@ def spread_disks(image: Tensor, radius_px: Tensor, streak_px: Tensor, streak_rad
     return torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=(ky, kx)).clamp_min(0.0)
 
 
+def blur_transfer(shape: tuple[int, int], sigma_px: Tensor) -> Tensor:
+    """Transfer (b, ky, kx) of discrete Gaussians of widths (b,) in the cosine transform; see ``simulate.detector``."""
+    y, x = (torch.cos(torch.pi / n * torch.arange(n, device=sigma_px.device)) - 1.0 for n in shape)
+    return _exp(sigma_px.square()[:, None, None] * (y[:, None] + x))
+
+
+def filter_batch(image: Tensor, transfer: Tensor) -> Tensor:
+    """Multiply the cosine transform of pictures (b, ky, kx) with a transfer: a blur mirrored at the edges."""
+    rows, columns = (_cosines(n, str(image.device)) for n in image.shape[-2:])
+    spectrum = rows @ image @ columns.T
+    return (rows.T @ (spectrum * transfer) @ columns).clamp_min(0.0)
+
+
+@lru_cache(maxsize=8)
+def _cosines(n: int, device: str) -> Tensor:
+    """Orthonormal cosine transform of n values, (n, n)."""
+    place = torch.arange(n, dtype=torch.float64)
+    matrix = torch.cos(torch.pi / n * place[:, None] * (place + 0.5)) * math.sqrt(2.0 / n)
+    matrix[0] /= math.sqrt(2.0)
+    return matrix.float().to(device)
+
+
 def _gaussian(x: Tensor) -> Tensor:
+    return _exp(-0.5 * x.square())
+
+
+def _exp(x: Tensor) -> Tensor:
     # Cut off where it would underflow: denormal numbers are slow.
-    return torch.exp((-0.5 * x.square()).clamp_min(-80.0))
-
-
-def blur_matrices(n: int, sigma_px: Tensor) -> Tensor:
-    """Convolution of n pixels with Gaussians of widths (b,), mirrored at both ends: (b, n, n); width 0 is the identity.
-
-    The same as ``friedel.simulate.detector.blur`` for spots that lie further than six sigmas inside.
-    """
-    place = torch.arange(n, device=sigma_px.device, dtype=sigma_px.dtype)
-    out = torch.zeros((len(sigma_px), n, n), device=sigma_px.device, dtype=sigma_px.dtype)
-    width = sigma_px.clamp_min(1e-3)[:, None, None]
-    for image in (place, -1.0 - place, 2.0 * n - 1.0 - place):
-        out += _gaussian((place[:, None] - image) / width)
-    return out / out.sum(dim=2, keepdim=True)
-
-
-def blur_batch(image: Tensor, sigma_px: Tensor) -> Tensor:
-    """Blur pictures (b, ky, kx) with Gaussians of widths (b,)."""
-    ky, kx = image.shape[-2:]
-    return blur_matrices(ky, sigma_px) @ image @ blur_matrices(kx, sigma_px)
+    return torch.exp(x.clamp_min(-80.0))
 
 
 def invert_about(image: Tensor, centre_px: Tensor) -> Tensor:
