@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from PIL import Image
+from picture_files import save
 
 import friedel as fr
 from friedel.identify.components import MicrographResult
@@ -22,13 +21,11 @@ from friedel.report.colours import MIXED, NONE, phase_colours
 from friedel.report.diffraction import Outline, Ring, plot_diffractogram, plot_pattern, plot_radius_histogram
 from friedel.report.maps import phase_rgb, plot_phase_map, plot_phase_overlay
 from friedel.report.scale_bar import add_scale_bar
-from friedel.report.style import in_house_style, png_of, without_ticks
+from friedel.report.style import in_house_style, without_ticks
 from friedel.simulate.micrograph import sei_micrograph
 from friedel.simulate.scan import simulate_nmc811_scan
 
 SEED = 0
-FOLDER = Path(__file__).with_name("pictures")
-MAX_BYTES = 250_000
 #: A position of the demo scan where O3 and O1 lie on one another, and one of pure O1.
 STACKED, PURE_O1 = (17, 3), (13, 18)
 #: Components that are named in the FFT, the strongest first: in the large picture, and in the small one.
@@ -49,7 +46,6 @@ def main() -> None:
         assert isinstance(read_micrograph, fr.Micrograph)
         mapped = fr.analyse_scan(read_scan, fr.load_phases(scan_truth.phases), fr.ScanOptions(), seed=SEED)
         found = fr.map_micrograph(read_micrograph, fr.load_phases(micrograph_truth.phases))
-        FOLDER.mkdir(exist_ok=True)
         save("opening", draw_opening(mapped, read_micrograph, found), dpi=160)
         save("scan-map", plot_phase_map(mapped.phase_map))
         save("scan-stacked", draw_pattern(mapped, STACKED))
@@ -57,18 +53,6 @@ def main() -> None:
         save("scan-radii", draw_radii(mapped))
         save("micrograph-map", plot_phase_overlay(read_micrograph, found.phase_map), dpi=110)
         save("micrograph-fft", draw_fft(found), dpi=110)
-
-
-def save(name: str, drawing: Axes | Figure, dpi: int = 130) -> None:
-    """Write a picture with a palette that keeps rare colours; refuse one that is too large for a page."""
-    picture = (
-        Image.open(io.BytesIO(png_of(drawing, dpi))).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2)
-    )
-    path = FOLDER / f"{name}.png"
-    picture.save(path, optimize=True)
-    size = path.stat().st_size
-    print(f"{path.name}: {picture.width} x {picture.height} px, {size} bytes")
-    assert size < MAX_BYTES, f"{path} has {size} bytes; draw it smaller"
 
 
 @in_house_style
