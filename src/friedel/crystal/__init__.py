@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from friedel.crystal.cif import read_cif
     from friedel.crystal.factors import scattering_factor_a, structure_factors
     from friedel.crystal.hkl import Reflections, all_reflections, reflections
-    from friedel.crystal.library import PhaseSet, add_phase, load_phase, load_phases, phase_names
+    from friedel.crystal.isotypes import load_isotypes
+    from friedel.crystal.library import PhaseSet, add_phase, load_phase, load_phases, load_shipped_phases, phase_names
+    from friedel.crystal.prototypes import load_prototypes
     from friedel.crystal.spacegroup import SpaceGroup, space_group, space_group_of_operations
     from friedel.crystal.structure import DEFAULT_B_ISO_A2, Crystal, Site
+    from friedel.crystal.symmetrise import crystal_of_atoms
     from friedel.crystal.zones import ZoneNet, is_hexagonal_net, ring_radii_inv_a, zone_axes, zone_frame, zone_net
 
 __all__ = [
@@ -27,10 +30,14 @@ __all__ = [
     "add_phase",
     "all_reflections",
     "chemical_formula",
+    "crystal_of_atoms",
     "density_g_cm3",
     "is_hexagonal_net",
+    "load_isotypes",
     "load_phase",
     "load_phases",
+    "load_prototypes",
+    "load_shipped_phases",
     "phase_names",
     "read_cif",
     "reflections",
@@ -50,9 +57,12 @@ _HOMES = {
     "cif": ("read_cif",),
     "factors": ("scattering_factor_a", "structure_factors"),
     "hkl": ("Reflections", "all_reflections", "reflections"),
-    "library": ("PhaseSet", "add_phase", "load_phase", "load_phases", "phase_names"),
+    "isotypes": ("load_isotypes",),
+    "library": ("PhaseSet", "add_phase", "load_phase", "load_phases", "load_shipped_phases", "phase_names"),
+    "prototypes": ("load_prototypes",),
     "spacegroup": ("SpaceGroup", "space_group", "space_group_of_operations"),
     "structure": ("DEFAULT_B_ISO_A2", "Crystal", "Site"),
+    "symmetrise": ("crystal_of_atoms",),
     "zones": ("ZoneNet", "is_hexagonal_net", "ring_radii_inv_a", "zone_axes", "zone_frame", "zone_net"),
 }
 

@@ -153,6 +153,12 @@ def load_phases(names: Iterable[str | Path]) -> PhaseSet:
     return PhaseSet(tuple(load_phase(name) for name in names))
 
 
+def load_shipped_phases() -> tuple[Crystal, ...]:
+    """Load every phase that ships with friedel, in the order of their names, and none of the user's own."""
+    with as_file(files(__package__) / "library") as folder:
+        return tuple(read_cif(folder / f"{name}.cif") for name in sorted(_shipped_names()))
+
+
 def add_phase(path: str | Path, name: str | None = None) -> Crystal:
     """Check a CIF file and copy it into the user's library.
 
