@@ -70,6 +70,11 @@ def expose(spectrum: Complex64Array, sampling: Sampling, exposure: Exposure, rng
     -------
     AnyArray
         Electrons per pixel (y, x): uint16 of a counting camera, else float32.
+
+    Raises
+    ------
+    DataError
+        If a counting camera would have to count more electrons per pixel than it can store.
     """
     electrons = exposure.dose_e_per_a2 * sampling.pixel_area_a2
     ky, kx = sampling.frequencies(half=True)
@@ -78,7 +83,10 @@ def expose(spectrum: Complex64Array, sampling: Sampling, exposure: Exposure, rng
     blur = blur.astype(np.float32)
     if exposure.is_counting:
         expected = np.maximum(fft.irfft2(moved * blur, s=sampling.shape), 0) * electrons
-        return np.asarray(np.minimum(rng.poisson(expected), np.iinfo(np.uint16).max).astype(np.uint16))
+        counts = rng.poisson(expected)
+        if counts.max() > np.iinfo(np.uint16).max:
+            raise DataError(f"{counts.max()} electrons in a pixel are more than a count of 16 bits. Lower --dose.")
+        return np.asarray(counts, dtype=np.uint16)
     arrived = rng.poisson(np.maximum(fft.irfft2(moved, s=sampling.shape), 0) * electrons).astype(np.float32)
     light = fft.irfft2(fft.rfft2(arrived) * blur, s=sampling.shape)
     if exposure.read_noise_e > 0:
