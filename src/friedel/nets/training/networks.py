@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Family = Literal["rdunet", "unet", "nafnet"]
+from friedel.nets.architecture import Architecture
 
 #: Channels of the input: the pattern, and the pattern inverted about its centre.
 IN_CHANNELS = 2
@@ -18,35 +16,6 @@ IN_CHANNELS = 2
 OUT_CHANNELS = 2
 #: Log-odds of a spot at a pixel before anything is learnt.
 _FIRST_LOGIT = -4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """Shape of a network.
-
-    Parameters
-    ----------
-    family
-        "rdunet": residual dense U-Net (Gurrola-Ramos, Dalmau and Alarcon, IEEE Access 9, 31742, 2021); "unet": U-Net
-        with residual blocks (Ronneberger et al. 2015; He et al. 2016); "nafnet": gated blocks without activations (Chen
-        et al., ECCV 2022).
-    width
-        Channels at the finest level; they double at each coarser one.
-    stem
-        Pixels are packed stem x stem into channels before the first convolution (Shi et al., CVPR 2016).
-    levels
-        Resolutions, the finest included.
-    """
-
-    family: Family = "unet"
-    width: int = 16
-    stem: int = 2
-    levels: int = 4
-
-    @property
-    def stride(self) -> int:
-        """Height and width of the input must be multiples of this."""
-        return int(self.stem * 2 ** (self.levels - 1))
 
 
 class Denoiser(nn.Module):

@@ -12,8 +12,8 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from friedel.core.errors import FriedelError, RecipeError
+from friedel.nets.architecture import Architecture
 from friedel.nets.training.generator import PatternRanges
-from friedel.nets.training.networks import Architecture
 
 
 class DenoiserRecipe(BaseModel):

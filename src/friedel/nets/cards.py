@@ -1,0 +1,167 @@
+"""Weights and their cards: what a network is, how it was made, what it can do and what it cannot."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from friedel.core.errors import CorruptFileError, FileError, FriedelError
+from friedel.nets.architecture import Architecture
+
+_SHIPPED = Path(__file__).parent / "weights"
+#: The network that ``auto`` stands for.
+DEFAULT_WEIGHTS = "denoiser"
+_MAX_CARD_BYTES = 1 << 20
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Preprocessing(_Strict):
+    """What is done to a pattern before the network sees it.
+
+    ``transform``: "anscombe" is 2 sqrt(n + 3/8) - 2 sqrt(3/8) of counts n in electrons. ``channels``: the pattern, and
+    the pattern inverted about the transmitted beam. Sizes are padded with zeros to multiples of ``stride``.
+    """
+
+    transform: Literal["anscombe"] = "anscombe"
+    channels: tuple[Literal["pattern"], Literal["inverted"]] = ("pattern", "inverted")
+    stride: Annotated[int, Field(ge=1, le=1024)]
+
+
+class Training(_Strict):
+    """How the weights came about; ``recipe`` is the whole training recipe, ``data_sha256`` that of the crystals."""
+
+    recipe: dict[str, Any]
+    recipe_sha256: str
+    data_sha256: str
+    seed: int
+    patterns: int
+    core_minutes: float
+    machine: str
+    date: str
+
+
+class Metric(_Strict):
+    """What was measured on a set of patterns, at a dose in electrons per pattern."""
+
+    test_set: str
+    dose_electrons: float
+    f1: float
+    precision: float
+    recall: float
+    error_px: float
+    false_on_nothing: float
+
+
+class WeightCard(_Strict):
+    """The card of a network. ``threshold`` is the probability from which a spot counts, chosen on validation data."""
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    version: Annotated[int, Field(ge=1)]
+    summary: str
+    licence: str
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+\.onnx$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    parameters: Annotated[int, Field(ge=1)]
+    architecture: Architecture
+    preprocessing: Preprocessing
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    training: Training
+    metrics: tuple[Metric, ...]
+    limits: tuple[str, ...]
+
+
+class WeightsError(FileError):
+    """Weights or their card cannot be used."""
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Names of the networks in the package."""
+    return tuple(sorted(path.stem for path in _SHIPPED.glob("*.toml")))
+
+
+def find_card(name_or_path: str) -> Path:
+    """Path of the card of a shipped network, or the one beside a file of weights.
+
+    Raises
+    ------
+    WeightsError
+        If there is none.
+    """
+    if name_or_path in shipped_names():
+        return _SHIPPED / f"{name_or_path}.toml"
+    path = Path(name_or_path)
+    if path.suffix in (".onnx", ".toml") and path.with_suffix(".toml").is_file():
+        return path.with_suffix(".toml")
+    names = ", ".join(shipped_names()) or "none"
+    raise WeightsError(
+        name_or_path,
+        "no weights of this name are shipped, and no file NAME.onnx with its card NAME.toml is there",
+        f"Shipped: {names}. See: friedel weights list",
+    )
+
+
+def load_card(path: Path) -> WeightCard:
+    """Read a card.
+
+    Raises
+    ------
+    CorruptFileError
+        If it is not a valid card; the message names every wrong entry.
+    """
+    try:
+        data = path.read_bytes()[: _MAX_CARD_BYTES + 1]
+        if len(data) > _MAX_CARD_BYTES:
+            raise CorruptFileError(path, "it is too large for a card", "Use the card that came with the weights.")
+        return parse_card(tomllib.loads(data.decode("utf-8")), path)
+    except OSError as error:
+        raise WeightsError(path, f"cannot be read ({error.strerror})", "Check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CorruptFileError(path, f"it is not valid TOML ({error})", "Use the card that came with them.") from error
+
+
+def parse_card(values: dict[str, Any], path: Path) -> WeightCard:
+    """Validate plain values."""
+    import json
+
+    try:
+        return WeightCard.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise CorruptFileError(path, "; ".join(lines), "Use the card that came with the weights.") from None
+    except (FriedelError, TypeError, ValueError) as error:
+        raise CorruptFileError(path, str(error), "Use the card that came with the weights.") from error
+
+
+def dump_card(card: WeightCard) -> str:
+    """Write a card as TOML."""
+    return tomli_w.dumps(card.model_dump(mode="json"))
+
+
+def verify_weights(card_path: Path) -> WeightCard:
+    """Read a card and make sure that the weights beside it are those that it describes.
+
+    Raises
+    ------
+    WeightsError, CorruptFileError
+        If the file is missing or another one.
+    """
+    card = load_card(card_path)
+    weights = card_path.parent / card.file
+    try:
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(weights, f"cannot be read ({error.strerror})", f"{card_path} needs it.") from error
+    if digest != card.sha256:
+        raise CorruptFileError(
+            weights, f"its sha256 is {digest}, and {card_path} describes {card.sha256}", "Fetch both anew."
+        )
+    return card

@@ -1,0 +1,124 @@
+"""Running a network on patterns, without torch: the same answer for a pattern whatever stands beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
+from friedel.core.errors import DataError
+from friedel.nets.cards import WeightCard, find_card, verify_weights
+
+#: Anscombe's transform, 0 at 0 counts.
+_THREE_EIGHTHS, _AT_ZERO = np.float32(0.375), np.float32(1.224744871391589)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A network ready for use; small when pickled, since the weights are read by each process for itself.
+
+    Parameters
+    ----------
+    card
+        What it is.
+    path
+        The file of weights.
+    """
+
+    card: WeightCard
+    path: Path
+
+    def run(self, electrons: AnyArray, centre_px: FloatArray) -> tuple[Float32Array, Float32Array]:
+        """Denoise patterns and find where spots are.
+
+        Parameters
+        ----------
+        electrons
+            Counts (n, ky, kx) in electrons, finite; see ``prepare``.
+        centre_px
+            Transmitted beam of each pattern (n, 2).
+
+        Returns
+        -------
+        denoised (n, ky, kx), expected electrons per pixel, and probability (n, ky, kx) of a spot at each pixel.
+
+        Notes
+        -----
+        Patterns go through one by one on one thread: the answer for a pattern does not depend on its neighbours in the
+        batch, and one pattern fits the caches of a core.
+        """
+        if electrons.ndim != 3 or centre_px.shape != (len(electrons), 2):
+            raise DataError(
+                f"A network needs patterns (n, ky, kx) and centres (n, 2), got {electrons.shape} and {centre_px.shape}."
+            )
+        session = _session(str(self.path), self.card.sha256)
+        denoised = np.empty(electrons.shape, dtype=np.float32)
+        probability = np.empty(electrons.shape, dtype=np.float32)
+        ky, kx = electrons.shape[1:]
+        for i, centre in enumerate(centre_px):
+            z = network_input(electrons[i], centre, self.card.preprocessing.stride)
+            found_z, found_p = session.run(None, {"z": z})
+            denoised[i] = unstabilise(found_z[0, :ky, :kx])
+            probability[i] = found_p[0, :ky, :kx]
+        return denoised, probability
+
+
+def load_network(name_or_path: str) -> Network:
+    """Load a shipped network by its name, or one from a file of weights with its card beside it.
+
+    Raises
+    ------
+    WeightsError, CorruptFileError
+        If there is none, or it is not the one that its card describes.
+    """
+    card_path = find_card(name_or_path)
+    card = verify_weights(card_path)
+    return Network(card, card_path.parent / card.file)
+
+
+def stabilise(electrons: AnyArray) -> Float32Array:
+    """Transform Poisson counts to unit variance, 0 at 0: 2 sqrt(n + 3/8) - 2 sqrt(3/8) (Anscombe 1948, eq. 2.1)."""
+    return np.asarray(2.0 * np.sqrt(np.maximum(electrons, 0.0) + _THREE_EIGHTHS) - _AT_ZERO, dtype=np.float32)
+
+
+def unstabilise(z: AnyArray) -> Float32Array:
+    """Electrons of a transformed expectation: the inverse of ``stabilise``, never negative."""
+    return np.asarray(np.maximum((0.5 * (z + _AT_ZERO)) ** 2 - _THREE_EIGHTHS, 0.0), dtype=np.float32)
+
+
+def invert_about(image: AnyArray, centre_px: AnyArray) -> AnyArray:
+    """Invert a picture (ky, kx) about a centre, rounded to half pixels; 0 where the partner is outside."""
+    partner = [int(np.rint(2.0 * c)) - np.arange(n) for c, n in zip(centre_px, image.shape, strict=True)]
+    inside = [(p >= 0) & (p < n) for p, n in zip(partner, image.shape, strict=True)]
+    turned = image[np.ix_(*(np.clip(p, 0, n - 1) for p, n in zip(partner, image.shape, strict=True)))]
+    return np.where(inside[0][:, None] & inside[1], turned, np.zeros((), image.dtype))
+
+
+def network_input(electrons: AnyArray, centre_px: AnyArray, stride: int) -> Float32Array:
+    """Stack what a network sees (1, 2, ky, kx): the pattern and its inversion, padded to multiples of the stride."""
+    z = stabilise(electrons)
+    pair = np.stack([z, invert_about(z, centre_px)])
+    padding = [(0, -n % stride) for n in z.shape]
+    return np.ascontiguousarray(np.pad(pair, [(0, 0), *padding])[None])
+
+
+def prepare(patterns: AnyArray, gain: float, valid: BoolArray | None) -> Float32Array:
+    """Turn patterns (n, ky, kx) in detector units into electrons, with spikes and invalid pixels filled."""
+    from friedel.patterns.repair import remove_spikes
+
+    return np.asarray(np.maximum(remove_spikes(patterns, gain=gain, valid=valid), 0.0) / np.float32(gain))
+
+
+@lru_cache(maxsize=4)
+def _session(path: str, sha256: str) -> Any:
+    """Open the weights in this process, on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
