@@ -103,9 +103,13 @@ class ReciprocalGrid:
 
     def radius_inv_a(self, shape: tuple[int, int]) -> FloatArray:
         """Distance in 1/Å of every pixel of a pattern of this shape (ky, kx) from the centre."""
-        px = np.stack(np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij"), axis=-1)
-        k = self.k_of(px)
-        return np.asarray(np.hypot(k[..., 0], k[..., 1]), dtype=np.float64)
+        return np.asarray(np.sqrt(self.radius2_inv_a2(shape)), dtype=np.float64)
+
+    def radius2_inv_a2(self, shape: tuple[int, int]) -> FloatArray:
+        """Square of that distance in 1/Å²."""
+        (yy, yx), (xy, xx) = self.ellipse * self.step_inv_a
+        y, x = np.arange(shape[0])[:, None] - self.centre_px[0], np.arange(shape[1]) - self.centre_px[1]
+        return np.asarray((yy * y + yx * x) ** 2 + (xy * y + xx * x) ** 2, dtype=np.float64)
 
     def with_centre(self, centre_px: tuple[float, float]) -> ReciprocalGrid:
         """Return the same grid about another centre."""

@@ -160,7 +160,7 @@ def add_halo(share: FloatArray, noise: Noise, grid: ReciprocalGrid) -> FloatArra
     if noise.halo_share == 0:
         return share
     b, w = noise.halo_exponent, noise.halo_width_inv_a
-    density = (b - 1.0) / (np.pi * w**2) * (1.0 + _k2(grid, share.shape) / w**2) ** -b
+    density = (b - 1.0) / (np.pi * w**2) * (1.0 + grid.radius2_inv_a2(_plane(share)) / w**2) ** -b
     return (1.0 - noise.halo_share) * share + noise.halo_share * _pixel_area(grid) * density
 
 
@@ -172,7 +172,7 @@ def add_amorphous(share: FloatArray, noise: Noise, grid: ReciprocalGrid) -> Floa
     """
     if noise.amorphous_share == 0:
         return share
-    k = np.sqrt(_k2(grid, share.shape))
+    k = grid.radius_inv_a(_plane(share))
     density, total = np.zeros_like(k), 0.0
     for radius, width, height in ((1.0, 1.0, 1.0), SECOND_RING):
         r, w = radius * noise.amorphous_ring_inv_a, width * noise.amorphous_width_inv_a
@@ -181,15 +181,15 @@ def add_amorphous(share: FloatArray, noise: Noise, grid: ReciprocalGrid) -> Floa
     return (1.0 - noise.amorphous_share) * share + noise.amorphous_share * _pixel_area(grid) * density / total
 
 
-def beam_stop(shape: tuple[int, ...], noise: Noise, centre_px: tuple[float, float]) -> FloatArray:
+def beam_stop(shape: tuple[int, int], noise: Noise, centre_px: tuple[float, float]) -> FloatArray:
     """Transmission (ky, kx) of a disk about the transmitted beam and the arm that holds it, 1 where nothing shades.
 
     The penumbra falls linearly from 1 to the leak within ``stop_edge_px`` from the edge inwards.
     """
     if noise.stop_radius_px == 0:
-        return np.ones(shape[-2:])
-    y = np.arange(shape[-2])[:, None] - centre_px[0]
-    x = np.arange(shape[-1]) - centre_px[1]
+        return np.ones(shape)
+    y = np.arange(shape[0])[:, None] - centre_px[0]
+    x = np.arange(shape[1]) - centre_px[1]
     s, c = np.sin(noise.stop_azimuth_rad), np.cos(noise.stop_azimuth_rad)
     along, across = y * s + x * c, np.abs(y * c - x * s)
     depth_in_arm = np.where(along > 0, 0.5 * noise.stop_arm_px - across, -np.inf)
@@ -204,7 +204,7 @@ def expect(share: FloatArray, noise: Noise, grid: ReciprocalGrid) -> FloatArray:
     ``grid`` is the one on which the spots were drawn (see ``distort``). The point spread of a counting camera is in it.
     """
     share = add_amorphous(add_halo(share, noise, grid), noise, grid)
-    share = blur(share, noise.blur_px) * beam_stop(share.shape, noise, grid.centre_px)
+    share = blur(share, noise.blur_px) * beam_stop(_plane(share), noise, grid.centre_px)
     return noise.dose_electrons * (spread(share, noise.detector) if noise.detector.is_counting else share)
 
 
@@ -240,14 +240,11 @@ def pattern_rng(seed: int, *index: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=index))
 
 
-def _k2(grid: ReciprocalGrid, shape: tuple[int, ...]) -> FloatArray:
-    """Squared radius (ky, kx) in 1/Å², as ``ReciprocalGrid.radius_inv_a`` has it, without lists of points."""
-    (yy, yx), (xy, xx) = grid.ellipse * grid.step_inv_a
-    y = np.arange(shape[-2])[:, None] - grid.centre_px[0]
-    x = np.arange(shape[-1]) - grid.centre_px[1]
-    return np.asarray((yy * y + yx * x) ** 2 + (xy * y + xx * x) ** 2)
-
-
 def _pixel_area(grid: ReciprocalGrid) -> float:
     """Area of a pixel in 1/Å²."""
     return float(np.linalg.det(grid.ellipse) * grid.step_inv_a[0] * grid.step_inv_a[1])
+
+
+def _plane(batch: FloatArray) -> tuple[int, int]:
+    """Pixels (ky, kx) of a pattern or a batch of them."""
+    return batch.shape[-2], batch.shape[-1]
