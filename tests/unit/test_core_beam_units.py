@@ -17,6 +17,12 @@ def test_wavelength_is_that_of_the_tables(energy_kev: float, tabulated_a: float)
     assert Beam(energy_kev).wavelength_a == pytest.approx(tabulated_a, abs=6e-7)
 
 
+@pytest.mark.parametrize(("energy_kev", "tabulated"), [(100.0, 1.196), (200.0, 1.391), (300.0, 1.587)])
+def test_relativistic_mass_is_that_of_the_tables(energy_kev: float, tabulated: float) -> None:
+    # Williams and Carter, Transmission Electron Microscopy, 2nd ed., table 1.2.
+    assert Beam(energy_kev).gamma == pytest.approx(tabulated, abs=6e-4)
+
+
 @pytest.mark.parametrize("energy_kev", [0.2, 200e3, float("nan")])
 def test_energy_in_ev_or_mev_is_caught(energy_kev: float) -> None:
     with pytest.raises(CalibrationError, match=r"keV.*--energy-kev"):

@@ -11,6 +11,8 @@ PLANCK_J_S = 6.62607015e-34
 ELECTRON_MASS_KG = 9.1093837015e-31
 ELEMENTARY_CHARGE_C = 1.602176634e-19
 LIGHT_SPEED_M_S = 299792458.0
+#: Rest energy of the electron (CODATA 2018).
+ELECTRON_REST_KEV = 510.99895
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +51,8 @@ class Beam:
         rest_j = ELECTRON_MASS_KG * LIGHT_SPEED_M_S**2
         momentum = math.sqrt(2.0 * ELECTRON_MASS_KG * energy_j * (1.0 + energy_j / (2.0 * rest_j)))
         return 1e10 * PLANCK_J_S / momentum
+
+    @property
+    def gamma(self) -> float:
+        """Relativistic mass over rest mass, 1 + E / (m c^2)."""
+        return 1.0 + self.energy_kev / ELECTRON_REST_KEV

@@ -8,7 +8,6 @@ from friedel.core.arrays import ComplexArray, FloatArray, IntArray
 from friedel.core.beam import Beam
 from friedel.crystal import Crystal, structure_factors
 
-ELECTRON_REST_KEV = 510.99895
 #: Beams that are solved together, nearest to the Ewald sphere first; the rest stay dark.
 MAX_BEAMS = 121
 
@@ -19,8 +18,7 @@ def extinction_inv_a(crystal: Crystal, beam: Beam, amplitude_a: FloatArray) -> F
     1/xi = lambda gamma |F| / (pi V), gamma = 1 + E / (m c^2): Williams and Carter, Transmission Electron Microscopy,
     2nd ed., eq. 13.4, with F in Å of the electron at rest.
     """
-    gamma = 1.0 + beam.energy_kev / ELECTRON_REST_KEV
-    return np.asarray(beam.wavelength_a * gamma * amplitude_a / (np.pi * crystal.volume_a3))
+    return np.asarray(beam.wavelength_a * beam.gamma * amplitude_a / (np.pi * crystal.volume_a3))
 
 
 def bloch_shares(

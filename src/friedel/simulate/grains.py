@@ -18,7 +18,6 @@ N_CORNERS, ROUGHNESS = 8, 0.15
 MAX_TRIES = 4000
 #: Spacings below 0.8 Å are not imaged.
 G_MAX_INV_A = 1.25
-_ELECTRON_REST_KEV = 510.99895
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,9 +131,8 @@ def beams_of(grain: Grain, beam: Beam, g_max_inv_a: float = G_MAX_INV_A) -> Beam
     angle = math.radians(grain.rotation_deg)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     k = k @ turn
-    gamma = 1 + beam.energy_kev / _ELECTRON_REST_KEV
     shift = np.exp(-2j * np.pi * (k @ np.array(grain.origin_a)))
-    coupling = gamma * beam.wavelength_a / grain.crystal.volume_a3 * factor.conj() * shift
+    coupling = beam.gamma * beam.wavelength_a / grain.crystal.volume_a3 * factor.conj() * shift
     excitation = 1e-3 * (k @ np.array(grain.tilt_mrad)) - 0.5 * beam.wavelength_a * (k**2).sum(axis=1)
     return Beams(hkl, node, k, coupling, excitation)
 

@@ -22,7 +22,6 @@ FILM_ATOMS_PER_A3 = 0.1
 _LEAST_SHARE = 1e-4
 #: A smaller excitation error changes the amplitude of the thickest foil by less than a hundredth.
 _LEAST_EXCITATION_INV_A = 1e-4
-_ELECTRON_REST_KEV = 510.99895
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,9 +87,8 @@ def film_amplitude(k_inv_a: AnyArray, film_a: float, sampling: Sampling, beam: B
     """
     table_k = np.linspace(0, float(np.max(k_inv_a, initial=0.0)) + 0.01, 400)
     factor = np.interp(k_inv_a, table_k, scattering_factor_a("C", table_k / 2))
-    gamma = 1 + beam.energy_kev / _ELECTRON_REST_KEV
     atoms_per_px = FILM_ATOMS_PER_A3 * film_a * sampling.pixel_area_a2
-    return np.asarray(gamma * beam.wavelength_a * factor * math.sqrt(atoms_per_px) / sampling.pixel_area_a2)
+    return np.asarray(beam.gamma * beam.wavelength_a * factor * math.sqrt(atoms_per_px) / sampling.pixel_area_a2)
 
 
 def _add_grain(field: Complex64Array, grain: Grain, beams: Beams, sampling: Sampling) -> None:
