@@ -27,6 +27,13 @@ def plane() -> FloatArray:
     return np.stack([0.3 + 0.12 * (ry - 5.5) - 0.05 * (rx - 7.0), -0.2 - 0.07 * (ry - 5.5) + 0.1 * (rx - 7.0)], axis=1)
 
 
+def test_company_does_not_change_a_measurement() -> None:
+    patterns = beams(2.0 * plane(), 200.0, 3)
+    together, _ = beam_offsets(patterns, CENTRE, gain=1.0)
+    alone = np.concatenate([beam_offsets(pattern[None], CENTRE, gain=1.0)[0] for pattern in patterns])
+    assert together.tobytes() == alone.tobytes()
+
+
 @pytest.mark.parametrize("electrons", [30.0, 300.0, 3000.0])
 @pytest.mark.parametrize("gain", [1.0, 20.0])
 def test_offset_is_unbiased_and_as_sure_as_it_says(electrons: float, gain: float) -> None:

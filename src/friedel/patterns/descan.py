@@ -30,14 +30,16 @@ def beam_offsets(patterns: AnyArray, centre: Centre, *, gain: float) -> tuple[Fl
     light = np.clip(light - np.quantile(light, 0.2, axis=1, keepdims=True), 0.0, None)
     offset = np.zeros((len(patterns), 2))
     total = np.zeros(len(patterns))
+    # Each pattern rests by itself, so that the result does not depend on which ones are measured together.
+    moving = np.arange(len(patterns))
     for _ in range(_MAX_ROUNDS):
-        inside = light * (np.hypot(y - offset[:, :1], x - offset[:, 1:]) <= reach)
-        total = inside.sum(axis=1)
-        safe = np.maximum(total, 1e-12)
-        moved = np.stack([inside @ y / safe, inside @ x / safe], axis=1)
-        done = np.abs(moved - offset).max() < 0.01
-        offset = moved
-        if done:
+        before = offset[moving]
+        inside = light[moving] * (np.hypot(y - before[:, :1], x - before[:, 1:]) <= reach)
+        total[moving] = inside.sum(axis=1)
+        safe = np.maximum(total[moving], 1e-12)
+        offset[moving] = np.stack([(inside * y).sum(axis=1) / safe, (inside * x).sum(axis=1) / safe], axis=1)
+        moving = moving[np.abs(offset[moving] - before).max(axis=1) >= 0.01]
+        if not len(moving):
             break
     offset[total < 1.0] = np.nan
     return offset, width / np.sqrt(np.maximum(total, 1.0))
