@@ -13,7 +13,7 @@ from friedel.simulate.camera import Exposure, expose
 from friedel.simulate.grains import Grain, place_disks, random_outline, star_region
 from friedel.simulate.imaging import Imaging, image_spectrum
 from friedel.simulate.micrograph_truth import MicrographTruth
-from friedel.simulate.optics import Optics
+from friedel.simulate.optics import Complex64Array, Optics
 from friedel.simulate.sampling import Sampling
 from friedel.simulate.specimen import Specimen, film_spectrum
 from friedel.simulate.spot_labels import label_spots
@@ -31,9 +31,14 @@ SEI_THICKNESS_A = {"li": 60.0, "lif": 30.0, "li2o": 30.0, "li2co3": 60.0}
 
 
 def simulate_micrograph(
-    specimen: Specimen, imaging: Imaging, rng: np.random.Generator
+    specimen: Specimen, imaging: Imaging, rng: np.random.Generator, *, film: Complex64Array | None = None
 ) -> tuple[Micrograph, MicrographTruth]:
     """Simulate the counts of a camera.
+
+    Parameters
+    ----------
+    film
+        ``film_spectrum`` of the specimen's film; a new one is drawn where it is left out.
 
     Returns
     -------
@@ -50,7 +55,8 @@ def simulate_micrograph(
     is scaled to the mean 1, as envelopes spread electrons, but take none away. Neither other Laue zones, nor dynamical
     scattering beyond the phase grating, nor inelastic scattering.
     """
-    film = film_spectrum(specimen.film_a, imaging.sampling, imaging.beam, rng) if specimen.film_a else None
+    if film is None and specimen.film_a > 0:
+        film = film_spectrum(specimen.film_a, imaging.sampling, imaging.beam, rng)
     spectrum = image_spectrum(specimen, imaging, film)
     mean = float(spectrum[0, 0].real) / math.prod(imaging.sampling.shape)
     counts = expose(spectrum / np.float32(mean), imaging.sampling, imaging.exposure, rng)

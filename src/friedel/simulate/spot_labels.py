@@ -39,7 +39,8 @@ def label_spots(specimen: Specimen, imaging: Imaging, mean: float) -> SpotLabels
     Each grain is imaged alone, without film and noise. Where grains overlap, sums of the beams of both make further
     spots (moire fringes), which are not listed.
     """
-    labelled = (_label_grain(i, grain, specimen, imaging, mean) for i, grain in enumerate(specimen.grains))
+    visible = ((i, grain) for i, grain in enumerate(specimen.grains) if grain.region.area_px)
+    labelled = (_label_grain(i, grain, specimen, imaging, mean) for i, grain in visible)
     parts = [_NO_SPOTS, *labelled]
     names = ("grain", "hkl", "k_true_inv_a", "k_inv_a", "px", "snr", "spread_px")
     return SpotLabels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
@@ -52,7 +53,7 @@ def _label_grain(number: int, grain: Grain, specimen: Specimen, imaging: Imaging
     beams = beams_of(grain, imaging.beam, g_max)
     q = sampling.cycles_per_px(beams.k_inv_a)
     upper = (q[:, 0] > 1e-9) | ((np.abs(q[:, 0]) <= 1e-9) & (q[:, 1] > 0))
-    listed = np.flatnonzero(upper & (np.abs(q) < 0.5).all(axis=1)) if grain.region.area_px else np.zeros(0, np.int64)
+    listed = np.flatnonzero(upper & (np.abs(q) < 0.5).all(axis=1))
     hkl, k, q = beams.hkl[listed], beams.k_inv_a[listed], q[listed]
     (ky, kx), (qy, qx) = k.T, q.T
     blur = modulation_transfer(qy, qx, exposure) * drift_transfer(ky, kx, exposure)
