@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from friedel.cli import demo, files, map, phases, recipes  # noqa: A004 - the verb's own name
+from friedel.cli import demo, files, map, networks, phases, recipes, simulate  # noqa: A004 - the verb's own name
 
 app = typer.Typer(
     help="Which phases are where in this sample, and how sure are we?",
@@ -23,6 +23,10 @@ app.command("spots")(files.spots)
 app.command("demo")(demo.demo)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(phases.app, name="phases")
+app.add_typer(simulate.app, name="simulate")
+app.add_typer(networks.train_app, name="train")
+app.command("tune")(networks.tune_command)
+app.add_typer(networks.weights_app, name="weights")
 
 
 def _show_version(wanted: bool) -> None:

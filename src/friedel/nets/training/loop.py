@@ -28,6 +28,7 @@ from friedel.nets.training.validation import Validation, make_validation, valida
 #: First number of the seeds of training batches; validation has another.
 _TRAINING_SEED = 1
 Progress = Callable[[int, int, str], None]
+OnValidation = Callable[[int, list[dict[str, object]]], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +40,19 @@ class _State:
     optimiser: torch.optim.Optimizer
     step: int
     seconds: float
+    core_seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A network with its averaged weights, and how long the training took, interruptions left out.
+
+    ``core_seconds`` is the time of all processor cores.
+    """
+
+    network: Denoiser
+    seconds: float
+    core_seconds: float
 
 
 def choose_device(wanted: str) -> str:
@@ -46,6 +60,12 @@ def choose_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return wanted
+
+
+def use_threads(threads: int | None) -> None:
+    """Set the number of threads; None leaves it to torch."""
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def train(
@@ -56,8 +76,9 @@ def train(
     *,
     device: str = "auto",
     progress: Progress = lambda step, steps, text: None,
-) -> Denoiser:
-    """Train a denoiser, or go on with a training that was interrupted, and return it with its averaged weights.
+    on_validation: OnValidation = lambda step, rows: None,
+) -> Trained:
+    """Train a denoiser, or go on with a training that was interrupted.
 
     Parameters
     ----------
@@ -67,6 +88,8 @@ def train(
         Folder for ``recipe.toml``, ``checkpoint.safetensors``, ``curve.csv`` and ``validation.csv``.
     progress
         Called with steps done, steps in all, and a line about losses.
+    on_validation
+        Called with the step and the rows of each validation.
 
     Raises
     ------
@@ -81,7 +104,7 @@ def train(
         network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
     )
     key = {"recipe": recipe.digest, "crystals": json.dumps([[c.name for c in part] for part in (training, validation)])}
-    state = _State(network, {n: p.detach().clone() for n, p in network.named_parameters()}, optimiser, 0, 0.0)
+    state = _State(network, {n: p.detach().clone() for n, p in network.named_parameters()}, optimiser, 0, 0.0, 0.0)
     checkpoint = out / "checkpoint.safetensors"
     if checkpoint.exists():
         state = _load(checkpoint, state, key)
@@ -91,8 +114,8 @@ def train(
     _forget_after(out / "validation.csv", state.step)
     bank = build_bank(training, max_zones=recipe.max_zones, device=device)
     held_out = make_validation(recipe, build_bank(validation, max_zones=recipe.max_zones, device=device), device)
-    state = _run(recipe, state, bank, held_out, out, key, device, progress)
-    return averaged(network, state.average)
+    state = _run(recipe, state, bank, held_out, out, key, device, (progress, on_validation))
+    return Trained(averaged(network, state.average), state.seconds, state.core_seconds)
 
 
 def averaged(network: Denoiser, average: dict[str, Tensor]) -> Denoiser:
@@ -105,10 +128,11 @@ def averaged(network: Denoiser, average: dict[str, Tensor]) -> Denoiser:
 
 def _run(
     recipe: DenoiserRecipe, state: _State, bank: Bank, held_out: Validation, out: Path, key: dict[str, str],
-    device: str, progress: Progress,
+    device: str, tell: tuple[Progress, OnValidation],
 ) -> _State:  # fmt: skip
     """Take the steps that are left."""
-    began = time.perf_counter() - state.seconds
+    progress, on_validation = tell
+    began, core_began = time.perf_counter() - state.seconds, time.process_time() - state.core_seconds
     sums, since = [0.0, 0.0], state.step
     for step in range(state.step, recipe.steps):
         losses = _step(recipe, state, bank, step, device)
@@ -122,10 +146,13 @@ def _run(
             progress(done, recipe.steps, f"denoising {means[0]:.4f}  spots {means[1]:.5f}")
             sums, since = [0.0, 0.0], done
         if done % recipe.validate_every == 0 or done == recipe.steps:
-            for scores in validate(state.network, state.average, held_out, device):
+            rows = validate(state.network, state.average, held_out, device)
+            for scores in rows:
                 _append(out / "validation.csv", {"step": done} | scores)
+            on_validation(done, rows)
         if done % recipe.checkpoint_every == 0 or done == recipe.steps:
-            state = _State(state.network, state.average, state.optimiser, done, seconds)
+            core = time.process_time() - core_began
+            state = _State(state.network, state.average, state.optimiser, done, seconds, core)
             _save(out / "checkpoint.safetensors", state, key)
     return state
 
@@ -175,7 +202,8 @@ def _save(path: Path, state: _State, key: dict[str, str]) -> None:
         for moment in ("exp_avg", "exp_avg_sq", "step"):
             tensors[f"{moment}.{name}"] = moments[moment].contiguous()
     new = path.with_suffix(".new")
-    save_file(tensors, new, metadata=key | {"step": str(state.step), "seconds": f"{state.seconds:.3f}"})
+    save_file(tensors, new, metadata=key | {"step": str(state.step), "seconds": f"{state.seconds:.3f}",
+                                           "core_seconds": f"{state.core_seconds:.3f}"})  # fmt: skip
     new.replace(path)
 
 
@@ -194,14 +222,8 @@ def _load(path: Path, state: _State, key: dict[str, str]) -> _State:
                     "exp_avg": torch.empty_like(parameter).copy_(stored.get_tensor(f"exp_avg.{name}")),
                     "exp_avg_sq": torch.empty_like(parameter).copy_(stored.get_tensor(f"exp_avg_sq.{name}")),
                 }
-    return _State(state.network, state.average, state.optimiser, int(about["step"]), float(about["seconds"]))
-
-
-def load_average(path: Path, recipe: DenoiserRecipe) -> Denoiser:
-    """Build the network of a recipe with the averaged weights of a checkpoint."""
-    network = Denoiser(recipe.architecture)
-    with safe_open(path, framework="pt", device="cpu") as stored:
-        return averaged(network, {n: stored.get_tensor(f"average.{n}") for n, _ in network.named_parameters()})
+    times = float(about["seconds"]), float(about["core_seconds"])
+    return _State(state.network, state.average, state.optimiser, int(about["step"]), *times)
 
 
 def _append(path: Path, row: dict[str, object]) -> None:

@@ -57,9 +57,11 @@ def validate(
     own = {name: p.detach().clone() for name, p in network.named_parameters()}
     _set(network, average)
     rows: list[dict[str, object]] = []
-    false = [score_at(_spot_map(network, validation.negatives)[1], validation.negatives, t).false for t in _THRESHOLDS]
+    false = [
+        score_at(run_network(network, validation.negatives)[1], validation.negatives, t).false for t in _THRESHOLDS
+    ]
     for dose, batch in zip(DOSES, validation.batches, strict=True):
-        z, probability = _spot_map(network, batch)
+        z, probability = run_network(network, batch)
         error = float((torch.as_tensor(z) - stabilise(batch.expected).cpu()).square().mean().sqrt())
         scores = [score_at(probability, batch, t) for t in _THRESHOLDS]
         best = int(np.argmax([s.f1 for s in scores]))
@@ -86,8 +88,8 @@ def score_at(probability: Float32Array, batch: Batch, threshold: float) -> Score
     return total
 
 
-def _spot_map(network: Denoiser, batch: Batch) -> tuple[Float32Array, Float32Array]:
-    """Denoised z and probabilities (n, ky, kx)."""
+def run_network(network: Denoiser, batch: Batch) -> tuple[Float32Array, Float32Array]:
+    """Return denoised z and probabilities (n, ky, kx)."""
     parts = []
     with torch.no_grad():
         z = network_input(batch.counts, batch.told_centre_px)

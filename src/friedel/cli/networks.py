@@ -1,0 +1,178 @@
+"""``friedel train``, ``tune``, ``weights`` and ``denoise``: networks, made and used."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from friedel.cli.progress import friendly_errors, progress_bars
+
+if TYPE_CHECKING:
+    from friedel.crystal import Crystal
+    from friedel.nets.training.recipe import DenoiserRecipe
+
+train_app = typer.Typer(help="Train networks on simulated data.", no_args_is_help=True)
+weights_app = typer.Typer(help="The networks that come with friedel.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of the training; one that was interrupted goes on.")]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Training recipe, a TOML file.")]
+Folder = Annotated[Path | None, typer.Option("--materials", help="Train on the .cif files of this folder instead.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Batches to train, in place of the recipe's.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads; the weights depend on their number.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@train_app.command("denoiser")
+def train_denoiser(
+    out: Out,
+    recipe: RecipeFile = None,
+    materials: Folder = None,
+    device: Device = "auto",
+    steps: Steps = None,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Train a denoiser; writes NAME.onnx with its card, the learning curve and a checkpoint from which it goes on."""
+    with friendly_errors(debug=debug):
+        _need_torch()
+        from friedel.nets.training.finish import finish
+        from friedel.nets.training.loop import train, use_threads
+
+        use_threads(threads)
+        made = _recipe(recipe, steps)
+        parts = _crystals(materials)
+        with progress_bars(quiet=False) as show:
+            trained = train(
+                made, parts["train"], parts["validation"], out, device=device,
+                progress=lambda done, total, text: show("training", done, total),
+            )  # fmt: skip
+            show("judging", 0, 1)
+            card = finish(made, trained, parts, out)
+            show("judging", 1, 1)
+        typer.echo(f"weights: {card.with_suffix('.onnx')}\ncard:    {card}\ncurve:   {out / 'curve.csv'}")
+
+
+def tune_command(
+    out: Out,
+    recipe: RecipeFile = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, earlier ones counted in.")] = 20,
+    materials: Folder = None,
+    device: Device = "auto",
+    steps: Steps = None,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Search for better settings of a training, and write the best as a recipe."""
+    with friendly_errors(debug=debug):
+        _need_torch()
+        from friedel.nets.training.loop import use_threads
+        from friedel.nets.training.recipe import dump_training_recipe
+        from friedel.nets.training.tune import tune
+
+        use_threads(threads)
+        parts = _crystals(materials)
+        with progress_bars(quiet=False) as show:
+            best = tune(
+                _recipe(recipe, steps), parts["train"], parts["validation"], out, trials=trials, device=device,
+                progress=lambda done, total, text: show("trials", done, total),
+            )  # fmt: skip
+        (out / "best.toml").write_text(dump_training_recipe(best), encoding="utf-8")
+        typer.echo(f"best recipe: {out / 'best.toml'}")
+
+
+@weights_app.command("list")
+def list_weights(debug: Debug = False) -> None:
+    """List the networks in the package, with what they can do."""
+    from friedel.nets.cards import find_card, load_card, shipped_names
+
+    with friendly_errors(debug=debug):
+        for name in shipped_names():
+            card = load_card(find_card(name))
+            shape = card.architecture
+            typer.echo(f"{card.name} {card.version}  {card.summary}")
+            typer.echo(f"    {shape.family}, {card.parameters / 1e6:.2f} M parameters, trained {card.training.date}")
+            for metric in card.metrics:
+                typer.echo(
+                    f"    {metric.dose_electrons:7.0f} electrons: F1 {metric.f1:.2f}, {metric.error_px:.2f} px "
+                    f"({metric.test_set})"
+                )
+            for limit in card.limits:
+                typer.echo(f"    limit: {limit}")
+
+
+@weights_app.command("verify")
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Shipped names or files; all shipped by default.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Check that weights are those that their cards describe, and that they run."""
+    import numpy as np
+
+    from friedel.nets.cards import shipped_names
+    from friedel.nets.inference import load_network
+
+    with friendly_errors(debug=debug):
+        for name in names or shipped_names():
+            network = load_network(name)
+            network.run(np.zeros((1, 64, 64), dtype=np.float32), np.full((1, 2), 31.5))
+            typer.echo(f"{network.path}: {network.card.name} {network.card.version} is whole and runs")
+
+
+@weights_app.command("export")
+def export(
+    name: Annotated[str, typer.Argument(help="A shipped network.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to copy NAME.onnx and NAME.toml to.")],
+    debug: Debug = False,
+) -> None:
+    """Copy weights and card, for other programs or as a start for one's own."""
+    from friedel.core.errors import RunFolderError
+    from friedel.nets.cards import find_card, verify_weights
+
+    with friendly_errors(debug=debug):
+        card_path = find_card(name)
+        card = verify_weights(card_path)
+        out.mkdir(parents=True, exist_ok=True)
+        for source in (card_path, card_path.parent / card.file):
+            if (out / source.name).exists():
+                raise RunFolderError(f"{out / source.name} exists already. Choose another --out, or remove it.")
+            shutil.copyfile(source, out / source.name)
+            typer.echo(out / source.name)
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    from friedel.core.errors import FriedelError
+
+    missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors", "optuna") if find_spec(name) is None]
+    if missing:
+        raise FriedelError(f"Training needs {', '.join(missing)}. Install with: pip install 'friedel[train]'")
+
+
+def _recipe(path: Path | None, steps: int | None) -> DenoiserRecipe:
+    from friedel.nets.training.recipe import DenoiserRecipe, load_training_recipe
+
+    recipe = DenoiserRecipe() if path is None else load_training_recipe(path)
+    return recipe if steps is None else recipe.model_copy(update={"steps": steps})
+
+
+def _crystals(folder: Path | None) -> dict[str, Sequence[Crystal]]:
+    """Crystals of each split; every one must have some."""
+    from friedel.core.errors import DataError
+    from friedel.simulate.materials import load_materials
+
+    found = load_materials(folder)
+    parts: dict[str, Sequence[Crystal]] = {
+        part: tuple(m.crystal for m in found if m.split == part) for part in ("train", "validation", "test")
+    }
+    empty = [part for part, crystals in parts.items() if not crystals]
+    if empty:
+        raise DataError(
+            f"Of {len(found)} materials none falls into {' and '.join(empty)}; the split is by composition. Add more."
+        )
+    return parts
