@@ -4,4 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from friedel.cli.simulate_dataset import dataset
+
 app = typer.Typer(help="Make labelled synthetic data.", no_args_is_help=True)
+app.command("dataset")(dataset)
