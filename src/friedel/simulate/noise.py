@@ -92,16 +92,17 @@ class Noise:
 class NoiseRanges:
     """Ranges of the settings of ``Noise`` and of its camera that bear the same names.
 
-    Wide on purpose: from the best exposure to one in which hardly a spot can be seen. Shifts and the beam stop are in
+    Wide on purpose: from the best exposure to one in which hardly a spot can be seen. Halos range from a narrow haze to
+    backgrounds that hold most of the light and fall off hardly faster than 1 / k^2, as those of thick metals do. Shifts and the beam stop are in
     pixels of a pattern of about 128 x 128.
     """
 
     dose_electrons: Range = field(default=Range(30.0, 100_000.0, is_log=True))
     dim_chance: Range = field(default=Range(0.05, 0.5, chance=0.3))
     dim_depth: Range = field(default=Range(0.3, 1.0))
-    halo_share: Range = field(default=Range(0.02, 0.6, chance=0.8))
-    halo_width_inv_a: Range = field(default=Range(0.04, 0.3, is_log=True))
-    halo_exponent: Range = field(default=Range(1.3, 3.0))
+    halo_share: Range = field(default=Range(0.02, 0.85, chance=0.8))
+    halo_width_inv_a: Range = field(default=Range(0.02, 0.3, is_log=True))
+    halo_exponent: Range = field(default=Range(1.05, 3.0))
     amorphous_share: Range = field(default=Range(0.02, 0.3, chance=0.3))
     amorphous_ring_inv_a: Range = field(default=Range(0.25, 0.6))
     amorphous_width_inv_a: Range = field(default=Range(0.03, 0.08))
