@@ -93,8 +93,8 @@ class NoiseRanges:
     """Ranges of the settings of ``Noise`` and of its camera that bear the same names.
 
     Wide on purpose: from the best exposure to one in which hardly a spot can be seen. Halos range from a narrow haze to
-    backgrounds that hold most of the light and fall off hardly faster than 1 / k^2, as those of thick metals do. Shifts and the beam stop are in
-    pixels of a pattern of about 128 x 128.
+    backgrounds that hold most of the light and fall off hardly faster than 1 / k^2, as those of thick metals do.
+    Shifts and the beam stop are in pixels of a pattern of about 128 x 128.
     """
 
     dose_electrons: Range = field(default=Range(30.0, 100_000.0, is_log=True))
