@@ -10,8 +10,8 @@ import pytest
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph
 from friedel.crystal import load_phases
-from friedel.identify.components import ComponentOptions, map_micrograph, phase_references
-from friedel.identify.spacings import match_spacings
+from friedel.identify.components import ComponentOptions, map_micrograph
+from friedel.identify.spacings import match_spacings, phase_spacings
 from friedel.simulate.micrograph import SEI_PHASES, sei_micrograph
 
 SEI = load_phases(SEI_PHASES)
@@ -28,17 +28,17 @@ def test_published_radius_of_li_011_follows_from_pixel_size_and_number_of_pixels
 
 
 def test_spots_of_the_published_table_share_one_scale_error():
-    found = match_spacings(np.array([2.41641, 2.62746, 1.59336]), np.full(3, 0.002), phase_references(SEI, 1.0),
+    found = match_spacings(np.array([2.41641, 2.62746, 1.59336]), np.full(3, 0.002), phase_spacings(SEI, 1.0),
                            scale_sigma=0.015, range_a=(1.0, 5.0))  # fmt: skip
     assert [int(np.argmax(row)) for row in found.posterior] == [0, 2, 2]
     assert 1.005 < found.scale < 1.026
-    nominal = match_spacings(np.array([2.41641]), np.array([0.002]), phase_references(SEI, 1.0),
+    nominal = match_spacings(np.array([2.41641]), np.array([0.002]), phase_spacings(SEI, 1.0),
                              scale_sigma=0.0, range_a=(1.0, 5.0))  # fmt: skip
     assert nominal.names != ("li",)
 
 
 def test_li_011_and_li2co3_020_are_not_told_apart_by_one_spot():
-    found = match_spacings(np.array([2.4845]), np.array([0.001]), phase_references(SEI, 1.0),
+    found = match_spacings(np.array([2.4845]), np.array([0.001]), phase_spacings(SEI, 1.0),
                            scale_sigma=0.01, range_a=(1.0, 5.0))  # fmt: skip
     assert found.names == ("li|li2co3",)
 

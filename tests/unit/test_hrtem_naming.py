@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from friedel.core.errors import DataError
-from friedel.core.spots import Spots
-from friedel.identify.double_diffraction import double_diffraction, share_with_double_diffraction
-from friedel.identify.grain_groups import group_by_place, joint_posterior
+from friedel.identify.grain_groups import group_by_place
 from friedel.identify.spacings import SpacingOptions, match_spacings, reference_spacings, spot_name
 
 HKL = np.array([[1, 0, 0], [1, 1, 0], [2, 0, 0]])
@@ -118,42 +116,3 @@ def test_spots_that_fill_the_same_place_are_of_one_grain():
     groups = group_by_place([disk(60, 60), disk(140, 140), disk(64, 62), np.zeros((200, 200), bool)])
     assert groups[0] == groups[2]
     assert len(set(groups.tolist())) == 3
-
-
-def test_spot_that_fits_two_phases_takes_the_name_of_its_grain():
-    posterior = np.array([[0.49, 0.49, 0.02], [0.01, 0.97, 0.02], [0.49, 0.49, 0.02]])
-    priors = np.array([0.45, 0.45, 0.1])
-    named = joint_posterior(posterior, priors, np.array([0, 0, 1]), np.eye(3, dtype=bool))
-    assert named[0, 1] > 0.9
-    np.testing.assert_allclose(named[2], posterior[2])
-    np.testing.assert_allclose(named.sum(axis=1), 1)
-
-
-def test_spot_of_another_phase_in_the_same_place_keeps_its_own_name():
-    posterior = np.array([[0.98, 1e-6, 0.02]] * 3 + [[1e-6, 0.98, 0.02]])
-    named = joint_posterior(posterior, np.array([0.45, 0.45, 0.1]), np.zeros(4, int), np.eye(4, dtype=bool))
-    assert named[3, 1] > 0.9
-
-
-def test_equal_spacings_in_a_grain_are_one_witness():
-    posterior = np.array([[0.6, 0.35, 0.05]] * 6)
-    priors = np.array([0.45, 0.45, 0.1])
-    same, different = (
-        joint_posterior(posterior, priors, np.zeros(6, int), mask)
-        for mask in (np.ones((6, 6), bool), np.eye(6, dtype=bool))
-    )
-    assert same[0, 0] < 0.75 < different[0, 0]
-
-
-def li2o_like_spots(third: tuple[float, float]) -> Spots:
-    k = np.array([[0.345, 0.147], [0.253, -0.276], third])
-    return Spots(k, np.full((3, 2), 2e-4), np.array([3.0, 2.0, 1.0]), np.ones(3), np.array([0, 3]))
-
-
-def test_sum_of_two_brighter_spots_of_a_phase_may_be_its_double_diffraction():
-    posterior = np.array([[0.98, 0.01, 0.01], [0.98, 0.01, 0.01], [0.0, 0.95, 0.05]])
-    twice = double_diffraction(li2o_like_spots((0.345 - 0.253, 0.147 + 0.276)), posterior)
-    assert twice.tolist() == [-1, -1, 0]
-    shared = share_with_double_diffraction(posterior, twice)
-    np.testing.assert_allclose(shared[2], [0.475, 0.475, 0.05])
-    assert double_diffraction(li2o_like_spots((0.40, 0.40)), posterior).tolist() == [-1, -1, -1]

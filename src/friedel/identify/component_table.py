@@ -11,7 +11,8 @@ from scipy import ndimage
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
-from friedel.identify.spacings import UNKNOWN, SpacingMatch
+from friedel.identify.naming import GrainMatch
+from friedel.identify.spacings import UNKNOWN
 
 #: Relative difference up to which spacings without indices are one component.
 SAME_SPACING = 0.006
@@ -82,16 +83,13 @@ class Component:
         }
 
 
-def tabulate(
-    pattern: Pattern, spots: Spots, match: SpacingMatch, twice: IntArray, areas_nm2: FloatArray
-) -> tuple[Component, ...]:
+def tabulate(pattern: Pattern, spots: Spots, match: GrainMatch, areas_nm2: FloatArray) -> tuple[Component, ...]:
     """Group the spots of a diffractogram by name and family, strongest group first.
 
-    ``twice`` (N,) is the phase that may have diffracted each spot twice, or -1; ``areas_nm2`` (N,) the area in which
-    its fringes are seen.
+    ``areas_nm2`` (N,) is the area in which the fringes of each spot are seen.
     """
     groups: dict[tuple[str, str, int], list[int]] = {}
-    labels = [_label(match, twice, i) for i in range(len(match.names))]
+    labels = [_label(match, i) for i in range(len(match.names))]
     spacing_group = _spacing_groups(
         1 / spots.radius_inv_a, np.array([label in ("", TWICE) for label in labels], dtype=bool)
     )
@@ -128,18 +126,18 @@ def _spacing_groups(d_a: FloatArray, chosen: BoolArray) -> IntArray:
     return group
 
 
-def _label(match: SpacingMatch, twice: IntArray, row: int) -> str:
+def _label(match: GrainMatch, row: int) -> str:
     """Indices of the families of all phases named for a spot; "" for unknown."""
     name = match.names[row]
     if name == UNKNOWN:
         return ""
-    if twice[row] >= 0 and name == match.phases[twice[row]]:
+    if match.is_twice[row]:
         return TWICE
     members = [match.phases.index(n) for n in name.split("|")]
     return "|".join(" ".join(str(int(i)) for i in match.best_hkl[row, p]) for p in members)
 
 
-def _component(pattern: Pattern, spots: Spots, match: SpacingMatch, areas_nm2: FloatArray, key: tuple[str, str],
+def _component(pattern: Pattern, spots: Spots, match: GrainMatch, areas_nm2: FloatArray, key: tuple[str, str],
                rows: IntArray) -> Component:  # fmt: skip
     """Make one row of the table."""
     name, label = key

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from friedel.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from friedel.core.arrays import Float32Array, FloatArray
 from friedel.core.errors import CalibrationError, DataError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph, Pattern
@@ -15,7 +15,6 @@ from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet, reflections
 from friedel.identify.component_table import Component, tabulate
-from friedel.identify.double_diffraction import double_diffraction, share_with_double_diffraction
 from friedel.identify.fringe_maps import (
     LEAST_RADIUS_INV_A,
     FringeOptions,
@@ -23,20 +22,15 @@ from friedel.identify.fringe_maps import (
     fringe_maps,
     phase_amplitude_and_presence,
 )
-from friedel.identify.grain_groups import group_by_place, joint_posterior
-from friedel.identify.spacings import (
-    UNKNOWN,
-    ReferenceSpacings,
-    SpacingMatch,
-    SpacingOptions,
-    match_spacings,
-    reference_spacings,
-    with_posterior,
-)
+from friedel.identify.grain_evidence import LogGain
+from friedel.identify.naming import GrainMatch, NamingOptions, name_spots
+from friedel.identify.spacings import UNKNOWN
 from friedel.identify.watershed import WatershedOptions
 from friedel.patterns.diffractogram import FftOptions, diffractogram_and_outliers
+from friedel.simulate.optics import Optics, phase_contrast
 from friedel.spots.cfar import Cfar
 from friedel.spots.detector import SpotDetector
+from friedel.spots.noise_floor import noise_floor
 
 #: Longest side of a map; larger micrographs are mapped on a coarser grid.
 MAP_SIDE_PX = 1024
@@ -45,6 +39,8 @@ MAP_SIDE_PX = 1024
 CLEAR_LEAD, UNDECIDED = 3.0, 0.49
 #: Least distance from the centre that is searched, in pixels of the diffractogram.
 LEAST_RADIUS_PX = 8.0
+#: Power that is transferred at a zero of the transfer function: astigmatism and a wrong defocus fill it.
+LEAST_TRANSFER = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +53,10 @@ class ComponentOptions:
         Window and outliers of the diffractogram.
     false_alarms, max_spots
         See ``Cfar``.
-    spacings
-        Tolerance and priors of the match.
+    naming
+        Tolerances and priors of the names.
+    optics
+        Lens and defocus, where they are known: a reflection that the transfer function hides is then not missed.
     watershed
         How amplitudes are cut into regions; lengths in pixels of the map.
     mask_radius_inv_a
@@ -70,7 +68,8 @@ class ComponentOptions:
     fft: FftOptions = field(default_factory=FftOptions)
     false_alarms: float = 0.1
     max_spots: int = 150
-    spacings: SpacingOptions = field(default_factory=SpacingOptions)
+    naming: NamingOptions = field(default_factory=NamingOptions)
+    optics: Optics | None = None
     watershed: WatershedOptions = field(default_factory=WatershedOptions)
     mask_radius_inv_a: float = 0.03
     d_min_a: float = 1.0
@@ -89,9 +88,7 @@ class MicrographResult:
     Parameters
     ----------
     pattern, spots, match
-        Diffractogram, its spots (one of each Friedel pair), and their phases.
-    grains
-        Number of the grain that each spot belongs to (N,): spots whose fringes fill the same place.
+        Diffractogram, its spots (one of each Friedel pair), and their grains and phases.
     components
         One row per phase and family, strongest first; unknown and ambiguous groups have rows as well.
     amplitude
@@ -108,8 +105,7 @@ class MicrographResult:
 
     pattern: Pattern
     spots: Spots
-    match: SpacingMatch
-    grains: IntArray
+    match: GrainMatch
     components: tuple[Component, ...]
     amplitude: Float32Array
     phase_map: PhaseMap
@@ -144,49 +140,29 @@ def map_micrograph(
     """
     options = options or ComponentOptions()
     tell = progress or (lambda step, done, total: None)
-    references = phase_references(phases, options.d_min_a)
     tell("diffractogram", 0, 1)
     pattern, n_outliers = diffractogram_and_outliers(micrograph, options.fft)
-    annulus = search_annulus(pattern, references, options.d_min_a)
+    annulus = search_annulus(pattern, phases, options.d_min_a)
     tell("spots", 0, 1)
     finder = detector or Cfar(options.false_alarms, options.fft.window, options.max_spots)
     spots = finder.find(pattern, annulus)
-    relative_sigma = spacing_sigma(spots)
-    alone = match_spacings(
-        1 / spots.radius_inv_a,
-        relative_sigma,
-        references,
-        scale_sigma=pattern.grid.relative_sigma,
-        range_a=(1 / annulus[1], 1 / annulus[0]),
-        priors=np.asarray(phases.priors),
-        options=options.spacings,
-    )
     step_px = max(1, math.ceil(max(micrograph.shape) / MAP_SIDE_PX))
     how = FringeOptions(options.mask_radius_inv_a, step_px, options.fft.outlier_sigmas, options.watershed)
     maps = fringe_maps(micrograph, pattern, spots, how, tell)
-    known = np.asarray(phases.priors)
-    match, grains, twice = name_by_grain(spots, alone, maps.mask, relative_sigma, known, options.spacings)
+    gain = _log_gain(pattern, options.optics)
+    match = name_spots(spots, maps.mask, phases, annulus, pattern.grid.relative_sigma, gain, options.naming)
     amplitude, presence = phase_amplitude_and_presence(maps, posterior_of_names(match))
     pixel_nm2 = math.prod(micrograph.grid.step_a) * step_px**2 / 100
     areas_nm2 = np.array([mask.sum() * pixel_nm2 for mask in maps.mask])
     step_a = micrograph.grid.step_a
     grid = RealGrid((step_a[0] * step_px, step_a[1] * step_px), micrograph.grid.source, micrograph.grid.relative_sigma)
     phase_map = PhaseMap(phases.names, presence, np.ones(presence.shape[:2], dtype=bool), grid)
-    components = tabulate(pattern, spots, match, twice, areas_nm2)
-    warnings = _warnings(micrograph, match, n_outliers, int((twice >= 0).sum()), len(spots) >= options.max_spots)
-    return MicrographResult(pattern, spots, match, grains, components, amplitude, phase_map, step_px, warnings)
+    components = tabulate(pattern, spots, match, areas_nm2)
+    warnings = _warnings(micrograph, match, n_outliers, len(spots) >= options.max_spots)
+    return MicrographResult(pattern, spots, match, components, amplitude, phase_map, step_px, warnings)
 
 
-def phase_references(phases: PhaseSet, d_min_a: float) -> tuple[ReferenceSpacings, ...]:
-    """Spacings of each phase down to ``d_min_a`` in Å."""
-    found = []
-    for crystal in phases.crystals:
-        table = reflections(crystal, d_min_a)
-        found.append(reference_spacings(crystal.name, table.d_a, table.f2 * table.multiplicity, table.hkl))
-    return tuple(found)
-
-
-def search_annulus(pattern: Pattern, references: tuple[ReferenceSpacings, ...], d_min_a: float) -> tuple[float, float]:
+def search_annulus(pattern: Pattern, phases: PhaseSet, d_min_a: float) -> tuple[float, float]:
     """Radii in 1/Å between which spots are searched: from a tenth inside the longest spacing to ``d_min_a``.
 
     Raises
@@ -194,7 +170,7 @@ def search_annulus(pattern: Pattern, references: tuple[ReferenceSpacings, ...], 
     CalibrationError
         If the pixels are too coarse, or the field too small, for any spacing between.
     """
-    longest = max((float(r.d_a.max()) for r in references if len(r.d_a)), default=10.0)
+    longest = max((float(reflections(c, d_min_a).d_a.max(initial=d_min_a)) for c in phases.crystals), default=10.0)
     inner = max(0.9 / longest, LEAST_RADIUS_PX * max(pattern.grid.step_inv_a))
     nyquist = max(0.5 * n * s for n, s in zip(pattern.shape, pattern.grid.step_inv_a, strict=True))
     outer = min(1 / d_min_a, nyquist)
@@ -207,44 +183,21 @@ def search_annulus(pattern: Pattern, references: tuple[ReferenceSpacings, ...], 
     return inner, outer
 
 
-def spacing_sigma(spots: Spots) -> FloatArray:
-    """Relative one-sigma error of the spacing of each spot (N,), without that of the scale."""
-    radius = np.maximum(spots.radius_inv_a, 1e-12)
-    along = np.abs(spots.k_inv_a) / radius[:, None]
-    return np.asarray(np.hypot(*(along * spots.sigma_inv_a).T) / radius)
+def _log_gain(pattern: Pattern, optics: Optics | None) -> LogGain:
+    """Expected power over noise for equal structure factors: even where the lens is not known."""
+    if optics is None:
+        return lambda k_inv_a: np.zeros(len(k_inv_a))
+    log_floor = np.log(noise_floor(pattern))
+
+    def gain(k_inv_a: FloatArray) -> FloatArray:
+        power = phase_contrast(k_inv_a[:, 0], k_inv_a[:, 1], optics) ** 2
+        y, x = np.rint(pattern.grid.px_of(k_inv_a)).astype(int).T
+        return np.asarray(np.log(power + LEAST_TRANSFER) - log_floor[y % pattern.shape[0], x % pattern.shape[1]])
+
+    return gain
 
 
-def name_by_grain(
-    spots: Spots,
-    alone: SpacingMatch,
-    masks: list[BoolArray],
-    relative_sigma: FloatArray,
-    priors: FloatArray,
-    options: SpacingOptions,
-) -> tuple[SpacingMatch, IntArray, IntArray]:
-    """Name spots together that share a place, and allow for double diffraction.
-
-    Returns
-    -------
-    tuple
-        The match; the number of each spot's grain (N,); the phase that may have diffracted it twice, at no
-        reflection of its own, (N,), or -1.
-    """
-    grains = group_by_place(masks)
-    twice = double_diffraction(spots, alone.posterior)
-    shared = share_with_double_diffraction(alone.posterior, twice)
-    log_d = -np.log(spots.radius_inv_a)
-    sigma = np.hypot(relative_sigma, options.lattice_tolerance)
-    same = np.abs(np.subtract.outer(log_d, log_d)) < 2 * np.maximum.outer(sigma, sigma)
-    known = (1 - options.unknown_prior) * priors / priors.sum()
-    posterior = joint_posterior(shared, np.append(known, options.unknown_prior), grains, same)
-    rows = np.flatnonzero(twice >= 0)
-    off = np.abs(log_d[rows] + math.log(alone.scale) - np.log(alone.best_d_a[rows, twice[rows]]))
-    twice[rows[off < 3 * sigma[rows]]] = -1
-    return with_posterior(alone, posterior, options.ambiguity_ratio), grains, twice
-
-
-def posterior_of_names(match: SpacingMatch) -> FloatArray:
+def posterior_of_names(match: GrainMatch) -> FloatArray:
     """Posterior of each spot (N, P + 1) for the map: a spot that several phases explain makes none of them present."""
     out = match.posterior.copy()
     if out.shape[1] > 2:
@@ -254,7 +207,7 @@ def posterior_of_names(match: SpacingMatch) -> FloatArray:
     return out
 
 
-def _warnings(micrograph: Micrograph, match: SpacingMatch, n_outliers: int, n_twice: int,
+def _warnings(micrograph: Micrograph, match: GrainMatch, n_outliers: int,
               is_full: bool) -> tuple[str, ...]:  # fmt: skip
     """Say what the reader of the result must know."""
     n = len(match.names)
@@ -268,14 +221,21 @@ def _warnings(micrograph: Micrograph, match: SpacingMatch, n_outliers: int, n_tw
         said.append(
             f"The spacings fit best if the pixel size is multiplied by {match.scale:.4f} +- {match.scale_sigma:.4f}."
         )
+    if match.stretch.share > 2 * match.stretch.sigma:
+        said.append(
+            f"The pixels are not square: lengths differ by {200 * match.stretch.share:.2g} % between directions."
+        )
     ambiguous = sum("|" in name for name in match.names)
     if ambiguous:
         said.append(f"{ambiguous} of {n} spots fit several phases: their spacings do not decide which.")
     unknown = sum(name == UNKNOWN for name in match.names)
     if unknown:
         said.append(f"{unknown} of {n} spots fit none of the phases.")
+    n_twice = int(match.is_twice.sum())
     if n_twice:
-        said.append(f"{n_twice} of {n} spots are sums of two brighter ones of another phase: double diffraction?")
+        said.append(
+            f"{n_twice} of {n} spots lie where their phase has no reflection but sums of two: double diffraction?"
+        )
     if is_full:
         said.append(f"Only the {n} most significant spots were kept. Raise max_spots to see all.")
     return tuple(said)

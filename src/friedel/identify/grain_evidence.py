@@ -48,7 +48,7 @@ class EvidenceOptions:
     lattice_tolerance: float = 0.003
     shear_tolerance: float = 0.002
     stranger_share: float = 0.1
-    log_scatter: float = 1.5
+    log_scatter: float = 2.0
     hidden_share: float = 0.3
 
 
@@ -66,6 +66,8 @@ class GrainSpots:
         Natural logarithm of the peak power over the noise.
     least_log_snr
         The same of the faintest spot that would be found.
+    innermost_inv_a
+        Distance from the centre within which spots were not searched.
     """
 
     k_inv_a: FloatArray
@@ -73,6 +75,7 @@ class GrainSpots:
     azimuth_sigma: FloatArray
     log_snr: FloatArray
     least_log_snr: float
+    innermost_inv_a: float
 
     def __len__(self) -> int:
         return len(self.k_inv_a)
@@ -131,7 +134,7 @@ def hypotheses(spots: GrainSpots, model: PhaseModel, log_range: float, reach: fl
     a grain share the error of its lattice, and the azimuth of the grain is averaged out, both in closed form.
     """
     found = list(_lone(spots, model, log_range, reach, options))
-    seeds = list(_seeds(spots))
+    seeds = list(seed_pairs(spots))
     for a, b in seeds:
         for hypothesis in _pairs(spots, (a, b), model, log_range, reach, log_gain, options):
             share = hypothesis.log_weight - math.log(len(seeds))
@@ -156,7 +159,7 @@ def log_unknown(spots: GrainSpots, cubic: Sequence[PhaseModel], log_range: float
     free = -n * math.log(log_range * math.pi) + powers
     if n == 1:
         return free
-    seeds = list(_seeds(spots))
+    seeds = list(seed_pairs(spots))
     lattices = [_log_lattice(spots, seed, log_range, options) for seed in seeds] if n > 2 else []
     lattice = float(special.logsumexp(lattices)) - math.log(len(lattices)) + powers if lattices else free
     ways = [w for m in cubic for w in hypotheses(spots, m, log_range, 0.5 * CUBIC_STEP, log_gain, options)]
@@ -165,9 +168,10 @@ def log_unknown(spots: GrainSpots, cubic: Sequence[PhaseModel], log_range: float
     return float(special.logsumexp([free, lattice, symmetric])) - math.log(3)
 
 
-def _seeds(spots: GrainSpots) -> Iterator[tuple[int, int]]:
-    """Pairs of bright spots that are not nearly parallel."""
-    bright = np.argsort(-spots.log_snr, kind="stable")[:MAX_SEEDS]
+def seed_pairs(spots: GrainSpots, rows: IntArray | None = None) -> Iterator[tuple[int, int]]:
+    """Pairs of bright spots (of these rows) that are not nearly parallel, brightest first."""
+    rows = np.arange(len(spots)) if rows is None else rows
+    bright = rows[np.argsort(-spots.log_snr[rows], kind="stable")][:MAX_SEEDS]
     for a, b in itertools.combinations(bright.tolist(), 2):
         u, v = spots.k_inv_a[a], spots.k_inv_a[b]
         if abs(u[0] * v[1] - u[1] * v[0]) > LEAST_SINE * np.hypot(*u) * np.hypot(*v):
@@ -218,7 +222,7 @@ def _plane(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], log_
            log_range: float, log_gain: LogGain, options: EvidenceOptions) -> Hypothesis:  # fmt: skip
     """Index all spots of a grain in the plane that two of them set."""
     plane, vanishes = in_plane(model, zone_of(model.hkl[pair[0]], model.hkl[pair[1]]))
-    predicted = _laid_on(spots, seed, pair, model)[plane]
+    predicted = laid_on(spots, seed, pair, model)[plane]
     both = np.concatenate([predicted, -predicted])
     distance = np.linalg.norm(spots.k_inv_a[:, None] - both, axis=2)
     nearest = distance.argmin(axis=1)
@@ -242,7 +246,7 @@ def _plane(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], log_
     return _with_lengths(spots, rows, own, model, log_weight, options)
 
 
-def _laid_on(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], model: PhaseModel) -> FloatArray:
+def laid_on(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], model: PhaseModel) -> FloatArray:
     """Positions (M, 2) of all reflections, projected into the plane of two and laid onto two spots."""
     g1, g2 = model.g_inv_a[list(pair)]
     k1, k2 = spots.k_inv_a[list(seed)]
@@ -311,29 +315,45 @@ def _log_intensities(spots: GrainSpots, own: IntArray, index: IntArray, log_stre
     expected = log_strength + log_gain(predicted)
     level = spots.log_snr[own] - expected[index[own]]
     strangers = np.delete(spots.log_snr, own)
-    out = _log_scatter(level, options.log_scatter)
+    out = _log_scatter(level, options.log_scatter) + len(own) * math.log(1 - options.hidden_share)
     if len(strangers):
         out += _log_scatter(strangers, math.hypot(options.log_scatter, 1.0))
-    absent = np.setdiff1d(np.arange(len(predicted)), index[own])
+    absent = np.setdiff1d(_within_seen(spots, predicted), index[own])
     spread = options.log_scatter * math.sqrt(1 + 1 / len(own))
     miss = special.ndtr((spots.least_log_snr - float(level.mean()) - expected[absent]) / spread)
     return out + float(np.log(options.hidden_share + (1 - options.hidden_share) * miss).sum())
 
 
+def _within_seen(spots: GrainSpots, predicted: FloatArray) -> IntArray:
+    """Rows of the positions where a spot would be seen: beyond the outermost one nothing may be transferred."""
+    radius = np.hypot(*predicted.T)
+    outermost = 1.02 * float(np.hypot(*spots.k_inv_a.T).max())
+    return np.flatnonzero((radius <= outermost) & (radius >= spots.innermost_inv_a))
+
+
 def _log_lattice(spots: GrainSpots, seed: tuple[int, int], log_range: float, options: EvidenceOptions) -> float:
-    """Log density of spots on the lattice of two of them, up to three steps of each, or strangers."""
+    """Log density of spots on the lattice of two of them, up to three steps of each, or strangers.
+
+    Which of the nodes are seen is not known before: with every share from 0 to 1 as probable, n of m are seen in one
+    way with the probability B(n + 1, m - n + 1).
+    """
     steps = np.arange(-3, 4)
     mn = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-    nodes = mn[mn.any(axis=1)] @ spots.k_inv_a[list(seed)]
+    nodes = mn[(mn[:, 0] > 0) | ((mn[:, 0] == 0) & (mn[:, 1] > 0))] @ spots.k_inv_a[list(seed)]
+    nodes = nodes[_within_seen(spots, nodes)]
     rest = np.delete(np.arange(len(spots)), seed)
     k = spots.k_inv_a[rest]
     length = np.hypot(*k.T)
     radial = np.hypot(spots.radial_sigma[rest], options.shear_tolerance)
     turn = np.hypot(spots.azimuth_sigma[rest], options.shear_tolerance)
     sigma = length * np.sqrt(radial * turn) * math.sqrt(2)
-    chi2 = (np.linalg.norm(k[:, None] - nodes, axis=2).min(axis=1) / sigma) ** 2
-    density = np.exp(-0.5 * chi2) * length**2 / (2 * math.pi * sigma**2) / (len(nodes) / 2)
+    chi2 = (np.linalg.norm(k[:, None] - np.concatenate([nodes, -nodes]), axis=2).min(axis=1) / sigma) ** 2
+    density = np.exp(-0.5 * chi2) * length**2 / (2 * math.pi * sigma**2) / len(nodes)
     stranger = options.stranger_share / (log_range * math.pi)
-    return -2 * math.log(log_range * math.pi) + float(
-        np.log((1 - options.stranger_share) * density + stranger).sum()
+    own = (1 - options.stranger_share) * density
+    n_seen = 2 + float((own / (own + stranger)).sum())
+    return (
+        -2 * math.log(log_range * math.pi)
+        + float(np.log(own + stranger).sum())
+        + float(special.betaln(n_seen + 1, max(len(nodes) - n_seen, 0.0) + 1))
     )

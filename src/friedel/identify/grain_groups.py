@@ -1,4 +1,4 @@
-"""Spots whose fringes fill the same place come from one grain, and are named together."""
+"""Which spots come from one grain: those whose fringes fill the same place."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import numpy as np
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
+from friedel.identify.grain_evidence import EvidenceOptions, GrainSpots, laid_on, seed_pairs
+from friedel.identify.joint import JointMatch
+from friedel.identify.phase_model import PhaseModel, in_plane, zone_of
 
 #: Spots are of one grain if their regions have at least this share (intersection over union) in common.
 MIN_COMMON = 0.45
+#: A spot may join the net of a grain if this share of its region, or of that grain's, lies in the other.
+MIN_INSIDE = 0.5
 #: Regions are compared on a grid of about this many positions a side.
 COMPARED_SIDE = 256
-#: Share of a grain's spots that another, overlapping grain may have put there.
-STRANGERS = 0.2
 
 
 def group_by_place(masks: Sequence[BoolArray]) -> IntArray:
@@ -26,8 +29,7 @@ def group_by_place(masks: Sequence[BoolArray]) -> IntArray:
     n = len(masks)
     if n < 2:
         return np.zeros(n, dtype=np.int64)
-    step = max(1, max(masks[0].shape) // COMPARED_SIDE)
-    flat = np.stack([mask[::step, ::step].ravel() for mask in masks]).astype(np.float32)
+    flat = _flat(masks)
     common = flat @ flat.T
     area = flat.sum(axis=1)
     union = np.maximum(area[:, None] + area - common, 1e-9)
@@ -37,39 +39,52 @@ def group_by_place(masks: Sequence[BoolArray]) -> IntArray:
     return np.asarray(hierarchy.fcluster(tree, 1 - MIN_COMMON, criterion="distance") - 1, dtype=np.int64)
 
 
-def joint_posterior(posterior: FloatArray, priors: FloatArray, groups: IntArray, same: BoolArray) -> FloatArray:
-    """Name the spots of each grain together.
+def on_the_net_of_neighbours(spots: GrainSpots, match: JointMatch, models: Sequence[PhaseModel],
+                             masks: Sequence[BoolArray], options: EvidenceOptions) -> IntArray:  # fmt: skip
+    """Let lone spots join a named grain in the same place on whose net they lie; return the grain of each spot (N,).
 
-    Parameters
-    ----------
-    posterior
-        (N, P + 1) probabilities of each spot on its own, the last of none.
-    priors
-        (P + 1,) priors with which these were found, the last of none.
-    groups
-        Grain of each spot (N,).
-    same
-        (N, N) whether two spots have the same spacing, and so the same error of their lattice: n of them in one
-        grain count as one witness.
-
-    Notes
-    -----
-    A grain is of one phase. The likelihood ratio of phase p and none for spot i is r_ip = (posterior_ip / prior_p) /
-    (posterior_i0 / prior_0). The grain's phase has the probability of prior_p times the product over its spots of
-    (1 - e) r_ip + e, with e the share of strangers. A spot belongs to that phase with (1 - e) r_ip over the same sum,
-    and keeps its own probabilities otherwise.
+    Sums of spots of a grain lie on its net: double diffraction is thought of before a new phase is.
     """
-    ratio = (posterior / priors) / np.maximum(posterior[:, -1:] / priors[-1], 1e-12)
-    out = posterior.copy()
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        if len(rows) < 2:
+    grains = match.grains.copy()
+    if len(spots) < 3:
+        return grains
+    flat = _flat(masks)
+    size = np.bincount(grains)
+    for g in np.argsort(-size, kind="stable"):
+        phase = int(match.grain_posterior[g, :-1].argmax())
+        rows = np.flatnonzero((match.grains == g) & (match.rows[:, phase] >= 0))
+        if match.grain_posterior[g, phase] < 0.5 or len(rows) < 2:
             continue
-        own = (1 - STRANGERS) * ratio[rows]
-        power = 1 / same[np.ix_(rows, rows)].sum(axis=1)
-        log_phase = np.log(priors) + power @ np.log(own + STRANGERS)
-        phase = np.exp(log_phase - log_phase.max())
-        phase /= phase.sum()
-        belongs = phase * own / (own + STRANGERS)
-        out[rows] = belongs + (1 - belongs.sum(axis=1, keepdims=True)) * posterior[rows]
-    return out
+        net = _net(spots, rows, match.rows[rows, phase], models[phase])
+        lone = np.flatnonzero((size[grains] == 1) & (grains != g))
+        place = flat[rows].max(axis=0)
+        for i in lone[_on_net(spots, lone, net, options)]:
+            if flat[i] @ place > MIN_INSIDE * max(min(float(flat[i].sum()), float(place.sum())), 1.0):
+                grains[i] = g
+    return grains
+
+
+def _net(spots: GrainSpots, rows: IntArray, reflections: IntArray, model: PhaseModel) -> FloatArray:
+    """Positions (m, 2) of all reflections of a grain's plane, from two of its spots; none if they are parallel."""
+    for a, b in seed_pairs(spots, rows):
+        pair = int(reflections[rows == a][0]), int(reflections[rows == b][0])
+        plane, _ = in_plane(model, zone_of(model.hkl[pair[0]], model.hkl[pair[1]]))
+        return laid_on(spots, (a, b), pair, model)[plane]
+    return np.zeros((0, 2))
+
+
+def _on_net(spots: GrainSpots, rows: IntArray, net: FloatArray, options: EvidenceOptions) -> BoolArray:
+    """Whether spots lie within three sigmas of a position of a net, or of its mirror image."""
+    if not len(net) or not len(rows):
+        return np.zeros(len(rows), dtype=bool)
+    k = spots.k_inv_a[rows]
+    sigma = np.maximum(spots.radial_sigma, spots.azimuth_sigma)[rows]
+    sigma = np.hypot(*k.T) * np.hypot(sigma, options.shear_tolerance)
+    distance = np.linalg.norm(k[:, None] - np.concatenate([net, -net]), axis=2).min(axis=1)
+    return np.asarray(distance < 3 * sigma)
+
+
+def _flat(masks: Sequence[BoolArray]) -> Float32Array:
+    """Regions on a coarse grid (N, positions)."""
+    step = max(1, max(masks[0].shape) // COMPARED_SIDE)
+    return np.stack([mask[::step, ::step].ravel() for mask in masks]).astype(np.float32)

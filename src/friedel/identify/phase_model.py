@@ -10,8 +10,9 @@ import numpy as np
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.crystal import Crystal, Site, all_reflections, space_group
+from friedel.crystal.hkl import EXTINCT_F2, representatives
 
-#: Weakest reflection, relative to the strongest of its phase, that may explain a spot without double diffraction.
+#: Weakest reflection, relative to the strongest of its phase, that may explain a spot on its own.
 LEAST_F2 = 0.003
 #: Sine of the least angle between two reflections that set a grain's orientation.
 LEAST_SINE = 0.2
@@ -38,8 +39,10 @@ class PhaseModel:
         Weight (M,) with which each shows: the fourth root of ``relative_f2``, 0 for those that vanish.
     first, first_share
         Rows (F,) of one reflection of each family, and the probability (F,) that a lone spot is of it.
-    family_size
-        Reflections of each family in the table (F,).
+    family, family_size
+        Family of each reflection (M,), and the reflections of each in the table (F,).
+    family_hkl
+        Indices by which each family is called (F, 3).
     pair_total
         Sum of ``pair_weight`` over all pairs.
     """
@@ -51,7 +54,9 @@ class PhaseModel:
     visible: FloatArray
     first: IntArray
     first_share: FloatArray
+    family: IntArray
     family_size: IntArray
+    family_hkl: IntArray
     pair_total: float
 
     @property
@@ -81,11 +86,14 @@ def phase_model(crystal: Crystal, range_inv_a: tuple[float, float]) -> PhaseMode
     hkl, g, f2 = table.hkl[keep], table.g_inv_a[keep], f2[keep]
     visible = np.where(f2 >= LEAST_F2, f2, 0.0) ** 0.25
     radius = np.linalg.norm(g, axis=1)
-    first, size = _families(radius, f2)
+    first, family = _families(radius, f2)
+    size = np.bincount(family, minlength=len(first))
+    called = [representatives(hkl[i : i + 1], crystal.space_group.laue_rotations)[0] for i in first]
     pairs = sum(float(n * pair_weight(g, visible, int(i)).sum()) for i, n in zip(first, size, strict=True))
     share = size * visible[first] / radius[first]
     share /= max(float(share.sum()), 1e-300)
-    return PhaseModel(crystal.name, hkl, g, f2, visible, first, share, size, pairs)
+    return PhaseModel(crystal.name, hkl, g, f2, visible, first, share, family, size,
+                      np.array(called, dtype=np.int64).reshape(-1, 3), pairs)  # fmt: skip
 
 
 def pair_weight(g_inv_a: FloatArray, visible: FloatArray, row: int) -> FloatArray:
@@ -102,11 +110,10 @@ def cubic_models(range_inv_a: tuple[float, float]) -> tuple[PhaseModel, ...]:
     Their lattice parameters stand for intervals of ``CUBIC_STEP`` in ln a. Cubic and hexagonal crystals are common,
     and show nets whose angles and ratios do not tell one from another: only the lattice parameter does.
     """
+    wider = range_inv_a[0] * math.exp(-0.5 * CUBIC_STEP), range_inv_a[1] * math.exp(0.5 * CUBIC_STEP)
+    atom = (Site("Al", "Al", (0.0, 0.0, 0.0)),)
     return tuple(
-        phase_model(
-            Crystal(f"{symbol} {a:.2f}", (a, a, a, 90.0, 90.0, 90.0), space_group(symbol), (Site("Al", "Al", (0.0, 0.0, 0.0)),)),
-            range_inv_a,
-        )
+        phase_model(Crystal(symbol, (a, a, a, 90.0, 90.0, 90.0), space_group(symbol), atom), wider)
         for symbol in ("Pm-3m", "Im-3m", "Fm-3m")
         for a in CUBIC_MIDDLES_A
     )
@@ -123,8 +130,9 @@ def in_plane(model: PhaseModel, uvw: tuple[int, int, int]) -> tuple[IntArray, Bo
     both = np.concatenate([model.hkl[rows[own]], -model.hkl[rows[own]]])
     sums = {tuple(h) for h in (both[:, None] + both[None]).reshape(-1, 3).tolist()}
     reached = np.array([tuple(h) in sums for h in model.hkl[rows].tolist()], dtype=bool)
-    shown = own | reached
-    return rows[shown], ~own[shown]
+    vanishes = model.relative_f2[rows] < EXTINCT_F2
+    shown = reached | ~vanishes
+    return rows[shown], vanishes[shown]
 
 
 def zone_of(first: IntArray, second: IntArray) -> tuple[int, int, int]:
@@ -135,9 +143,10 @@ def zone_of(first: IntArray, second: IntArray) -> tuple[int, int, int]:
 
 
 def _families(radius: FloatArray, f2: FloatArray) -> tuple[IntArray, IntArray]:
-    """Rows of the first reflection of each family, and its number of members, (F,): equal length and strength."""
-    order = np.lexsort((np.round(f2, 6), np.round(np.log(radius) / SAME_LENGTH)))
-    key = np.stack([np.round(f2, 6), np.round(np.log(radius) / SAME_LENGTH)])[:, order]
-    new = np.concatenate([[True], (np.diff(key, axis=1) != 0).any(axis=0)]) if len(radius) else np.zeros(0, bool)
-    starts = np.flatnonzero(new)
-    return np.asarray(order[starts], dtype=np.int64), np.diff(np.append(starts, len(radius)))
+    """Row of the first reflection of each family (F,), longest spacing first, and the family of each reflection (M,).
+
+    A family has one length and one strength.
+    """
+    key = np.stack([np.round(np.log(radius) / SAME_LENGTH), np.round(f2, 6)], axis=1)
+    _, first, family = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    return first.astype(np.int64), family.reshape(-1).astype(np.int64)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from friedel.core.arrays import FloatArray, IntArray
 from friedel.core.errors import DataError
+from friedel.crystal import PhaseSet, reflections
 
 UNKNOWN = "unknown"
 #: Weakest reflection, relative to the strongest of its phase, that may explain a spot.
@@ -121,6 +122,15 @@ def reference_spacings(name: str, d_a: FloatArray, intensity: FloatArray, hkl: I
     return ReferenceSpacings(name, d[chosen], index[chosen], shown / math.sqrt(max(shown.sum(), 1e-30)))
 
 
+def phase_spacings(phases: PhaseSet, d_min_a: float) -> tuple[ReferenceSpacings, ...]:
+    """Spacings of each phase down to ``d_min_a`` in Å."""
+    found = []
+    for crystal in phases.crystals:
+        table = reflections(crystal, d_min_a)
+        found.append(reference_spacings(crystal.name, table.d_a, table.f2 * table.multiplicity, table.hkl))
+    return tuple(found)
+
+
 def match_spacings(
     d_a: FloatArray,
     relative_sigma: FloatArray,
@@ -184,12 +194,6 @@ def match_spacings(
         math.exp(-mean),
         math.sqrt(max(float(weight @ (scale - mean) ** 2), 0.0)),
     )
-
-
-def with_posterior(match: SpacingMatch, posterior: FloatArray, ambiguity_ratio: float) -> SpacingMatch:
-    """Return the match with other probabilities (N, P + 1), and the names that follow from them."""
-    names = tuple(spot_name(row, match.phases, ambiguity_ratio) for row in posterior)
-    return replace(match, posterior=posterior, names=names)
 
 
 def spot_name(posterior: FloatArray, phases: Sequence[str], ambiguity_ratio: float) -> str:
