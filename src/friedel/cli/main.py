@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from friedel.cli import demo, files, map, networks, phases, recipes, simulate  # noqa: A004 - the verb's own name
+from friedel.cli import demo, evaluate, files, map, networks, phases, recipes, simulate  # noqa: A004 - the verb's own name
 
 app = typer.Typer(
     help="Which phases are where in this sample, and how sure are we?",
@@ -20,6 +20,7 @@ app.command("run")(map.run_command)
 app.command("info")(files.info)
 app.command("virtual")(files.virtual)
 app.command("spots")(files.spots)
+app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(phases.app, name="phases")

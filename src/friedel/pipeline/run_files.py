@@ -114,14 +114,14 @@ def write_phase_map(
 
 
 def load_phase_map(run: str | Path, frame: int | None = None) -> PhaseMap:
-    """Read the phase map of a run, of one frame if it is a series.
+    """Read the phase map of a run, of one frame if it is a series; ``run`` may be the map's own folder, ``*.zarr``.
 
     Raises
     ------
     RunFolderError
         If the run has no readable map, or ``frame`` does not fit to it.
     """
-    path = Path(run) / "phase_map.zarr"
+    path = _map_path(run)
     root = _open(path)
     try:
         presence, valid = root["presence"], root["valid"]
@@ -136,6 +136,16 @@ def load_phase_map(run: str | Path, frame: int | None = None) -> PhaseMap:
         return PhaseMap(phases, np.asarray(presence[part]), np.asarray(valid[part]), grid)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise _damaged(path, error) from error
+
+
+def load_map_attributes(run: str | Path) -> dict[str, Any]:
+    """Read the attributes of a run's phase map, such as ``min_probability`` and ``roi``."""
+    return dict(_open(_map_path(run)).attrs)
+
+
+def _map_path(run: str | Path) -> Path:
+    """Folder of a phase map: given itself, or in a run folder."""
+    return Path(run) if (Path(run) / "presence").is_dir() else Path(run) / "phase_map.zarr"
 
 
 def write_spots(path: str | Path, spots: Spots, *, extra: Mapping[str, AnyArray] | None = None) -> None:
@@ -186,7 +196,7 @@ def write_evolution(path: str | Path, rows: Iterable[Mapping[str, Cell]]) -> Non
 
 def write_summary(path: str | Path, summary: Summary) -> None:
     """Write summary.json; values that are NaN or infinite become null."""
-    _write_json(Path(path), asdict(summary))
+    write_json(Path(path), asdict(summary))
 
 
 def load_summary(run: str | Path) -> Summary:
@@ -203,7 +213,7 @@ def load_summary(run: str | Path) -> Summary:
 
 def write_provenance(path: str | Path, provenance: Provenance) -> None:
     """Write provenance.json."""
-    _write_json(Path(path), provenance.as_dict())
+    write_json(Path(path), provenance.as_dict())
 
 
 def write_recipe(path: str | Path, recipe_toml: str) -> None:
@@ -212,21 +222,21 @@ def write_recipe(path: str | Path, recipe_toml: str) -> None:
         write_atomic(path, recipe_toml.encode("utf-8"))
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Write plain values as JSON that every reader accepts."""
-    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain_values(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with writing_to(path):
         write_atomic(path, text.encode("utf-8"))
 
 
-def _finite(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """Return a value in JSON's types: numpy numbers as plain ones, what is not finite as None."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): plain_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [plain_values(item) for item in value]
     if isinstance(value, np.generic):
-        return _finite(value.item())
+        return plain_values(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
