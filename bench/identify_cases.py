@@ -94,7 +94,7 @@ def own_cases(half: Half, where: Where, dose: float, n_per_kind: int = 60) -> Ca
             12.0 * np.sqrt(draw.random()),
             draw.uniform(0, 2 * np.pi),
         )
-        share, halo = draw.uniform(0.2, 0.8), draw.uniform(0.1, 0.35)
+        share, halo = draw.uniform(0.2, 0.8), draw.uniform(0.05, 0.25)
         azimuth = draw.uniform(0, 2 * np.pi)
         tilt = (tilt_mrad * np.cos(azimuth), tilt_mrad * np.sin(azimuth))
         if kind in KINDS:
@@ -127,12 +127,12 @@ def _oriented(crystal: Crystal) -> OrientedCrystal:
 
 
 def _precessed(crystal: Crystal, beam: Beam, part: float, draw: np.random.Generator) -> SpotPattern:
-    """Any direction along the beam; a quarter to a half of the beam, times ``part``, goes into the reflections."""
+    """Any direction along the beam; 40 to 70 % of the beam, times ``part``, goes into the reflections."""
     base = _oriented(crystal)
     g = base.g_inv_a @ Rotation.random(random_state=draw).as_matrix().T
     s = g[:, 2] + 0.5 * beam.wavelength_a * (g**2).sum(axis=1)
     light = base.reflections.f2 * np.exp(-0.5 * (s / EXCITATION_INV_A) ** 2)
-    taken = part * draw.uniform(0.25, 0.5)
+    taken = part * draw.uniform(0.4, 0.7)
     return SpotPattern(base.reflections.hkl, g[:, :2], taken * light / light.sum(), 1.0 - taken)
 
 
