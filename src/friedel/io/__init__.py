@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from friedel.io.limits import Limits
     from friedel.io.options import ReadOptions
     from friedel.io.reading import FileInfo, inspect, read
+    from friedel.io.stacks import write_series
     from friedel.io.writing import write_micrograph, write_scan
 
-__all__ = ["FileInfo", "Limits", "ReadOptions", "inspect", "read", "write_micrograph", "write_scan"]
+__all__ = ["FileInfo", "Limits", "ReadOptions", "inspect", "read", "write_micrograph", "write_scan", "write_series"]
 
 _HOMES = {
     "FileInfo": "reading",
@@ -21,6 +22,7 @@ _HOMES = {
     "ReadOptions": "options",
     "write_micrograph": "writing",
     "write_scan": "writing",
+    "write_series": "stacks",
 }
 
 

@@ -31,7 +31,7 @@ def write_scan(path: str | Path, scan: PatternScan) -> None:
         raise UnsupportedFileError(
             path, f"scans are not written as {path.suffix or 'that'}", "Name it *.zarr or *.hspy."
         )
-    with _atomic(path) as temporary:
+    with atomic(path) as temporary:
         writers[path.suffix](temporary, scan)
 
 
@@ -42,12 +42,12 @@ def write_micrograph(path: str | Path, micrograph: Micrograph) -> None:
     if path.suffix not in writers:
         remedy = "Name it *.mrc or *.tif."
         raise UnsupportedFileError(path, f"micrographs are not written as {path.suffix or 'that'}", remedy)
-    with _atomic(path) as temporary:
+    with atomic(path) as temporary:
         writers[path.suffix](temporary, micrograph)
 
 
 @contextlib.contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary name beside the file, and rename it at the end; after an error nothing is left."""
     temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     old = path.with_name(f".{path.stem}-{os.getpid()}-old{path.suffix}")

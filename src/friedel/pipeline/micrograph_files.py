@@ -1,0 +1,89 @@
+"""Simulated micrographs and series as files: the counts, and beside them the truth in the form of a phase map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from friedel.core.arrays import AnyArray
+from friedel.core.errors import RunFolderError
+from friedel.core.images import Micrograph
+from friedel.core.phase_map import PhaseMap
+from friedel.io import write_micrograph, write_series
+from friedel.pipeline.run_files import write_phase_map
+from friedel.simulate.micrograph_truth import MicrographTruth, SpotLabels, phase_map_of, spot_arrays, truth_attributes
+from friedel.simulate.series import SimulatedSeries, areas_px, onset_frames, simulate_frame, specimen_at
+
+
+def write_labelled_micrograph(out: Path, truth_out: Path, micrograph: Micrograph, truth: MicrographTruth) -> None:
+    """Write a micrograph and its truth; ``load_phase_map`` reads the truth of a folder as it reads a run's map.
+
+    The store of the truth has further arrays: ``grain_map`` (layers, y, x), grains counted from 1, and a column
+    ``spot_...`` for each of ``SpotLabels``.
+    """
+    _refuse_existing(truth_out)
+    write_micrograph(out, micrograph)
+    extra = {"grain_map": truth.grain_map, **spot_arrays(truth.spots)}
+    write_phase_map(
+        truth_out, truth.phase_map, min_probability=0.5, extra=extra, attributes=truth_attributes(truth)
+    )  # fmt: skip
+
+
+def write_labelled_series(
+    out: Path, truth_out: Path, series: SimulatedSeries, progress: Callable[[str, int, int], None]
+) -> None:
+    """Write a series frame by frame, and its truth.
+
+    The store of the truth has further arrays: the columns ``spot_...`` with ``spot_frame``, ``area_px`` (t, grains),
+    ``time_s`` and ``dose_e_per_a2`` by the end of each frame (t,), and ``drift_a`` (t + 1, 2).
+    """
+    _refuse_existing(truth_out)
+    labels: list[SpotLabels] = []
+    last: list[MicrographTruth] = []
+
+    def frames() -> Iterator[Micrograph]:
+        for i in range(len(series)):
+            micrograph, truth = simulate_frame(series, i)
+            labels.append(truth.spots)
+            last[:] = [truth]
+            progress("frames", i + 1, len(series))
+            yield micrograph
+
+    write_series(out, frames(), len(series))
+    tables = [spot_arrays(spots) for spots in labels]
+    extra: dict[str, AnyArray] = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    extra["spot_frame"] = np.repeat(np.arange(len(series)), [len(spots) for spots in labels])
+    extra |= {"area_px": areas_px(series), "time_s": series.time_s, "dose_e_per_a2": series.dose_e_per_a2}
+    extra["drift_a"] = series.drift_a
+    attributes = {**truth_attributes(last[0]), "onset_frame": onset_frames(series), "frame_time_s": series.frame_time_s}
+    write_phase_map(truth_out, _PhaseMaps(series), min_probability=0.5, extra=extra, attributes=attributes)
+
+
+class _PhaseMaps(Sequence[PhaseMap]):
+    """The phase maps of a series, each drawn when it is asked for."""
+
+    def __init__(self, series: SimulatedSeries) -> None:
+        self._series = series
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    @overload
+    def __getitem__(self, index: int) -> PhaseMap: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PhaseMap]: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return phase_map_of(specimen_at(self._series, index), self._series.imaging.sampling)
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.suffix != ".zarr" or path.exists():
+        problem = "exists already" if path.exists() else "is no name of a .zarr store"
+        raise RunFolderError(f"{path} {problem}. Choose another --truth.")
