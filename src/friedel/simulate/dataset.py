@@ -20,8 +20,9 @@ from friedel.simulate.noise import Noise, NoiseRanges, dim_spots, distort, draw_
 from friedel.simulate.ranges import Range
 from friedel.simulate.render import SpotShape, render
 
-#: A zone axis is worth a pattern if two of its reflections that are not on one line lie within this, in 1/Å.
-ZONE_REACH_INV_A = 1.2
+#: A zone axis is worth a pattern if two of its reflections that are not on one line lie within this, in 1/Å: as far as
+#: the widest of the detectors that ``PairRanges`` draws.
+ZONE_REACH_INV_A = 1.6
 #: Highest index of a zone axis.
 MAX_ZONE_INDEX = 8
 #: Spots with a smaller share of the beam are drawn, and not listed.
@@ -126,8 +127,8 @@ class Pair:
 def training_zones(crystal: Crystal, count: int) -> tuple[Uvw, ...]:
     """Choose at most ``count`` zone axes [uvw], one per family of symmetry, lowest indices first.
 
-    Indices go up to 8, and two reflections that are not on one line must lie within 1.2 1/Å. Small cubic cells have
-    fewer than 60 such zones.
+    Indices go up to 8, and two reflections that are not on one line must lie within 1.6 1/Å. Small cubic cells have
+    fewer than 60 such zones, copper 29.
     """
     chosen: list[Uvw] = []
     for max_index in range(1, MAX_ZONE_INDEX + 1):
