@@ -90,6 +90,14 @@ def test_halo_takes_its_share_and_falls_off_as_told(exponent: float) -> None:
     assert np.interp(half, radius[150, 200:], halo[150, 200:]) == pytest.approx(halo.max() / 2, rel=0.02)
 
 
+@pytest.mark.parametrize("exponent", [1.5, 3.0])
+@pytest.mark.parametrize("centre", [(150.0, 200.0), (150.5, 199.5)])
+def test_halo_narrower_than_a_pixel_makes_no_electrons(exponent: float, centre: tuple[float, float]) -> None:
+    noise = Noise(halo_share=1.0, halo_width_inv_a=0.001, halo_exponent=exponent)
+    halo = add_halo(np.zeros(WIDE), noise, replace(WIDE_GRID, centre_px=centre))
+    assert halo.sum() == pytest.approx(1.0, rel=0.02)
+
+
 def test_halo_follows_the_beam_and_not_the_middle_of_the_detector() -> None:
     grid = replace(GRID, centre_px=(20.0, 70.0))
     halo = add_halo(np.zeros(SHAPE), Noise(halo_share=0.5), grid)

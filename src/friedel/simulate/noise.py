@@ -21,6 +21,8 @@ from friedel.simulate.ranges import Range, draw_settings, require_within
 #: Second ring of an amorphous film over the first: radius, width and height; amorphous carbon has its rings at 0.48 and
 #: 0.84 1/Å.
 SECOND_RING = (1.75, 1.3, 0.5)
+#: Halos are drawn at least so many pixels wide: of narrower ones, pixels do not hold the right share.
+MIN_HALO_PX = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class NoiseRanges:
     dim_chance: Range = field(default=Range(0.05, 0.5, chance=0.3))
     dim_depth: Range = field(default=Range(0.3, 1.0))
     halo_share: Range = field(default=Range(0.02, 0.85, chance=0.8))
-    halo_width_inv_a: Range = field(default=Range(0.02, 0.3, is_log=True))
+    halo_width_inv_a: Range = field(default=Range(0.04, 0.3, is_log=True))
     halo_exponent: Range = field(default=Range(1.05, 3.0))
     amorphous_share: Range = field(default=Range(0.02, 0.3, chance=0.3))
     amorphous_ring_inv_a: Range = field(default=Range(0.25, 0.6))
@@ -160,7 +162,7 @@ def add_halo(share: FloatArray, noise: Noise, grid: ReciprocalGrid) -> FloatArra
     """
     if noise.halo_share == 0:
         return share
-    b, w = noise.halo_exponent, noise.halo_width_inv_a
+    b, w = noise.halo_exponent, max(noise.halo_width_inv_a, MIN_HALO_PX * float(np.sqrt(_pixel_area(grid))))
     density = (b - 1.0) / (np.pi * w**2) * (1.0 + grid.radius2_inv_a2(_plane(share)) / w**2) ** -b
     return (1.0 - noise.halo_share) * share + noise.halo_share * _pixel_area(grid) * density
 
