@@ -17,6 +17,7 @@ from friedel.report.scale_bar import add_scale_bar
 from friedel.report.style import in_house_style, without_ticks
 from friedel.simulate.labelled_micrographs import Variety, labelled_micrograph
 from friedel.simulate.micrograph_truth import MicrographTruth, spot_mask
+from friedel.simulate.series import sei_series, simulate_frame
 
 SEED = 0
 PHASES = ("li", "lif", "li2o", "li2co3")
@@ -24,6 +25,7 @@ PHASES = ("li", "lif", "li2o", "li2co3")
 MIN_SNR = 5.0
 #: Half of the width of the FFT that is shown, in 1/Å.
 REACH_INV_A = 0.75
+N_FRAMES, FRAMES = 100, (0, 25, 50, 75, 99)
 
 
 @in_house_style
@@ -34,9 +36,34 @@ def draw_micrographs() -> Figure:
     rows = figure.subplots(3, 4)
     for index, axes in enumerate(rows, 1):
         draw_row(axes, *labelled_micrograph(SEED, index, crystals, variety))
+    put_phases(figure)
+    return figure
+
+
+@in_house_style
+def draw_series() -> Figure:
+    """Draw frames of a series, each above its true phase map."""
+    series = sei_series(SEED, N_FRAMES, shape=(448, 448))
+    figure = Figure(figsize=(8.4, 4.1), layout="constrained")
+    columns = figure.subplots(2, len(FRAMES)).T
+    for frame, (above, below) in zip(FRAMES, columns, strict=True):
+        micrograph, truth = simulate_frame(series, frame)
+        above.imshow(
+            micrograph.data, vmin=np.percentile(micrograph.data, 0.5), vmax=np.percentile(micrograph.data, 99.5)
+        )
+        above.set_title(f"{series.time_s[frame]:.0f} s, {series.dose_e_per_a2[frame]:,.0f} e/Å²", fontsize=8.5)
+        below.imshow(phase_rgb(truth.phase_map, 0.5), interpolation="nearest")
+        without_ticks(above)
+        without_ticks(below)
+    add_scale_bar(columns[0, 0], micrograph.grid, micrograph.shape[1])
+    put_phases(figure)
+    return figure
+
+
+def put_phases(figure: Figure) -> None:
+    """Put the colours of the phases below the pictures."""
     handles = [Patch(facecolor=colour, label=name) for name, colour in phase_colours(PHASES).items()]
     figure.legend(handles=handles, loc="outside lower right", ncols=4, fontsize=9)
-    return figure
 
 
 def draw_row(axes: list[Axes], micrograph: Micrograph, truth: MicrographTruth) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from gallery_micrographs import draw_micrographs
+from gallery_micrographs import draw_micrographs, draw_series
 from gallery_patterns import draw_crystals, draw_doses, draw_draws, draw_parts
 from matplotlib.figure import Figure
 from picture_files import save
@@ -16,6 +16,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "draws": draw_draws,
     "crystals": draw_crystals,
     "micrographs": draw_micrographs,
+    "series": draw_series,
 }
 
 
