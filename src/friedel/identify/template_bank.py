@@ -1,0 +1,150 @@
+"""The bank of templates: what every phase shows along every beam direction, ready for fast comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from friedel.core.arrays import AnyArray, FloatArray, IntArray
+from friedel.core.beam import Beam
+from friedel.core.errors import DataError
+from friedel.crystal import Crystal, PhaseSet, all_reflections
+from friedel.identify.orientations import beam_directions, frames_of
+
+_ELECTRON_REST_KEV = 510.99895
+#: Width in 1/Å of the fall of intensity with the excitation error that templates are picked and drawn with; wide, since
+#: the tilt is refined later.
+_PICK_BLUR_INV_A = 0.01
+#: Tilt in mrad up to which a template is refined; reflections that it may bring up belong to the template.
+MAX_TILT_MRAD = 30.0
+#: Excitation error in 1/Å beyond which a reflection is dark, at the best tilt within reach.
+_LIT_INV_A = 0.025
+#: Share of the brightest reflection below which a reflection of a template is left out.
+_FAINT = 2e-3
+_MAX_REFLECTIONS = 48
+#: Steps of azimuth, and how many of its Fourier coefficients are kept.
+AZIMUTHS, _FREQUENCIES = 120, 48
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TemplateBank:
+    """Templates of all phases (T), padded to the same number of reflections (J).
+
+    Parameters
+    ----------
+    phase
+        Index of the phase (T,); templates of a phase are consecutive.
+    frame
+        Rows ky, kx and beam direction (T, 3, 3) in the crystal's Cartesian axes.
+    g_inv_a
+        Reflections (T, J, 3) in components (ky, kx, beam).
+    coupling2
+        Square of the inverse extinction distance, in 1/Å² (T, J); 0 where padded.
+    radii_inv_a
+        Radial grid (R,) of the polar pictures.
+    spectrum
+        Conjugate Fourier coefficients over azimuth (F, R, T), complex64, of the polar pictures of unit norm.
+    curvature_a
+        Half the wavelength: a reflection in the plane of a zone has the excitation error -g^2 times this.
+    """
+
+    phase: IntArray
+    frame: FloatArray
+    g_inv_a: FloatArray
+    coupling2: FloatArray
+    radii_inv_a: FloatArray
+    spectrum: AnyArray
+    curvature_a: float
+
+    def members(self, phase: int) -> slice:
+        """Templates of a phase."""
+        first, last = np.searchsorted(self.phase, [phase, phase + 1])
+        return slice(int(first), int(last))
+
+
+def _typical(s_inv_a: FloatArray, coupling2: FloatArray) -> FloatArray:
+    """Rough brightness of reflections: two-beam theory averaged over thickness, with a wide fall with s."""
+    return np.asarray(coupling2 / (1.0 + s_inv_a**2 / (coupling2 + _PICK_BLUR_INV_A**2)))
+
+
+def build_bank(
+    phases: PhaseSet, beam: Beam, annulus_inv_a: tuple[float, float], *, spacing_deg: float, radial_step_inv_a: float
+) -> TemplateBank:
+    """Compute the templates of all phases.
+
+    Parameters
+    ----------
+    spacing_deg
+        Angle between neighbouring beam directions.
+    radial_step_inv_a
+        Step of the polar pictures; about a pixel.
+    """
+    low, high = annulus_inv_a
+    parts = [_templates_of(crystal, beam, annulus_inv_a, spacing_deg) for crystal in phases.crystals]
+    if not all(len(part[0]) for part in parts):
+        empty = [c.name for c, part in zip(phases.crystals, parts, strict=True) if not len(part[0])]
+        raise DataError(
+            f"{', '.join(empty)} has no reflection between {low:.3g} and {high:.3g} 1/Å. Widen --annulus-inv-a, or "
+            "check --step-inv-a."
+        )
+    width = max(part[1].shape[1] for part in parts)
+    phase = np.concatenate([np.full(len(part[0]), i) for i, part in enumerate(parts)])
+    frame = np.concatenate([part[0] for part in parts])
+    g = np.concatenate([np.pad(part[1], ((0, 0), (0, width - part[1].shape[1]), (0, 0))) for part in parts])
+    coupling2 = np.concatenate([np.pad(part[2], ((0, 0), (0, width - part[2].shape[1]))) for part in parts])
+    n_radii = int(np.ceil((high - low) / radial_step_inv_a)) + 1
+    radii: FloatArray = np.linspace(low, low + radial_step_inv_a * (n_radii - 1), n_radii)
+    curvature = 0.5 * beam.wavelength_a
+    spectrum = _spectra(g, coupling2, radii, curvature)
+    return TemplateBank(phase, frame, g, coupling2, radii, spectrum, curvature)
+
+
+def _templates_of(
+    crystal: Crystal, beam: Beam, annulus_inv_a: tuple[float, float], spacing_deg: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Frames (T, 3, 3), reflections (T, J, 3) and couplings (T, J) of one phase, brightest reflections first."""
+    low, high = annulus_inv_a
+    table = all_reflections(crystal, high)
+    radius = np.linalg.norm(table.g_inv_a, axis=1)
+    inside = (radius >= low) & (table.f2 > 1e-6 * table.f2.max(initial=0.0))
+    gamma = 1.0 + beam.energy_kev / _ELECTRON_REST_KEV
+    coupling2 = table.f2[inside] * (beam.wavelength_a * gamma / (np.pi * crystal.volume_a3)) ** 2
+    frames = frames_of(beam_directions(crystal, spacing_deg))
+    g = np.einsum("nj,tij->tni", table.g_inv_a[inside], frames)
+    # The best that a tilt within reach can do for each reflection.
+    s = np.abs(_excitation(g, 0.5 * beam.wavelength_a))
+    s_reached = np.maximum(s - 1e-3 * MAX_TILT_MRAD * radius[inside], 0.0)
+    best = _typical(s_reached, coupling2)
+    best = np.where(s_reached < _LIT_INV_A, best, 0.0)
+    best = np.where(best > _FAINT * best.max(axis=1, keepdims=True, initial=1e-30), best, 0.0)
+    width = min(_MAX_REFLECTIONS, int((best > 0).sum(axis=1).max(initial=0)))
+    order = np.argsort(-best, axis=1, kind="stable")[:, :width]
+    kept = np.take_along_axis(best, order, axis=1) > 0
+    chosen = np.take_along_axis(g, order[..., None], axis=1) * kept[..., None]
+    usable = kept.any(axis=1)
+    return frames[usable], chosen[usable], (coupling2[order] * kept)[usable]
+
+
+def _excitation(g: FloatArray, curvature_a: float) -> FloatArray:
+    """Excitation errors -(2 K g_z + g^2) / (2 K) with K = 1 / lambda."""
+    return np.asarray(-(g[..., 2] + curvature_a * (g**2).sum(axis=-1)))
+
+
+def _spectra(g: FloatArray, coupling2: FloatArray, radii: FloatArray, curvature_a: float) -> AnyArray:
+    """Polar pictures of the amplitudes, one point per reflection, as Fourier coefficients (F, R, T)."""
+    t = len(g)
+    amplitude = np.sqrt(_typical(_excitation(g, curvature_a), coupling2))
+    picture = np.zeros((t, len(radii), AZIMUTHS), dtype=np.float32)
+    radius = (np.hypot(g[..., 0], g[..., 1]) - radii[0]) / (radii[1] - radii[0])
+    azimuth = (np.arctan2(g[..., 0], g[..., 1]) / (2.0 * np.pi) * AZIMUTHS) % AZIMUTHS
+    inside = (coupling2 > 0) & (radius >= -0.5) & (radius < len(radii) - 0.5)
+    row = np.broadcast_to(np.arange(t)[:, None], radius.shape)[inside]
+    r0, a0 = np.rint(radius[inside]).astype(int), np.floor(azimuth[inside]).astype(int)
+    share = azimuth[inside] - a0
+    np.add.at(picture, (row, r0, a0 % AZIMUTHS), amplitude[inside] * (1.0 - share))
+    np.add.at(picture, (row, r0, (a0 + 1) % AZIMUTHS), amplitude[inside] * share)
+    picture /= np.maximum(np.sqrt((amplitude**2 * inside).sum(axis=1)), 1e-9)[:, None, None]
+    spectrum = fft.rfft(picture, axis=2)[..., :_FREQUENCIES]
+    return np.ascontiguousarray(np.conj(spectrum).transpose(2, 1, 0)).astype(np.complex64)

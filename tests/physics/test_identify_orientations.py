@@ -1,0 +1,55 @@
+"""Beam directions and the templates along them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from friedel.core.beam import Beam
+from friedel.crystal import PhaseSet, load_phases, zone_net
+from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
+from friedel.identify.template_bank import build_bank
+
+CUBIC, LAYERED, MONOCLINIC = load_phases(["lif", "nmc811-o3", "li2co3"]).crystals
+
+
+@pytest.mark.parametrize(("crystal", "order"), [(CUBIC, 24), (LAYERED, 6), (MONOCLINIC, 2)], ids=["m-3m", "-3m", "2/m"])
+def test_laue_class_has_its_number_of_proper_rotations(crystal: object, order: int) -> None:
+    rotations = proper_rotations(crystal)  # type: ignore[arg-type]
+    assert len(rotations) == order
+    np.testing.assert_allclose(rotations @ np.swapaxes(rotations, 1, 2), np.broadcast_to(np.eye(3), (order, 3, 3)), atol=1e-9)  # fmt: skip
+
+
+@pytest.mark.parametrize("crystal", [CUBIC, LAYERED, MONOCLINIC], ids=["lif", "nmc811-o3", "li2co3"])
+def test_every_direction_has_a_sampled_one_near_it(crystal: object) -> None:
+    directions, rotations = beam_directions(crystal, 4.0), proper_rotations(crystal)  # type: ignore[arg-type]
+    some = np.random.default_rng(1).normal(size=(400, 3))
+    some /= np.linalg.norm(some, axis=1, keepdims=True)
+    nearest = np.max(np.einsum("mij,aj,ni->man", rotations, directions, some), axis=(0, 1))
+    assert np.rad2deg(np.arccos(nearest.min())) < 3.2
+
+
+def test_symmetry_saves_its_share_of_directions() -> None:
+    """A fundamental domain holds one in as many directions as there are rotations; zone axes are added to it."""
+    per_sphere = 4.0 * np.pi / (np.sqrt(0.75) * np.deg2rad(3.0) ** 2)
+    for crystal, order in ((CUBIC, 24), (LAYERED, 6), (MONOCLINIC, 2)):
+        assert len(beam_directions(crystal, 3.0)) == pytest.approx(per_sphere / order, rel=0.15)
+
+
+def test_frames_are_right_handed_and_end_with_the_beam() -> None:
+    directions = beam_directions(LAYERED, 5.0)
+    frames = frames_of(directions)
+    np.testing.assert_allclose(frames[:, 2], directions)
+    np.testing.assert_allclose(np.cross(frames[:, 1], frames[:, 0]), directions, atol=1e-12)
+
+
+def test_template_of_a_zone_axis_holds_the_zone_net() -> None:
+    """[001] of O3 within 1 1/Å: the hexagon {110} at 0.697 1/Å, and nothing at {100}."""
+    bank = build_bank(PhaseSet((LAYERED,)), Beam(300.0), (0.3, 1.0), spacing_deg=6.0, radial_step_inv_a=0.02)
+    along_c = int(np.argmax(bank.frame[:, 2, 2]))
+    lit = bank.coupling2[along_c] > 0
+    g = bank.g_inv_a[along_c][lit]
+    in_plane = np.sort(np.hypot(g[:, 0], g[:, 1])[np.abs(g[:, 2]) < 1e-6])
+    net = zone_net(LAYERED, (0, 0, 1), 1.0)
+    np.testing.assert_allclose(in_plane, np.sort(net.radius_inv_a[~net.is_extinct]), atol=1e-6)
+    assert len(in_plane) == 6
