@@ -30,7 +30,7 @@ def test_hexagons_are_for_layered_phases_and_their_mimics(phases: list[str], tem
 
 @pytest.fixture(scope="module")
 def nmc811_scan() -> fr.PatternScan:
-    return simulate_nmc811_scan(0, ScanOptions(scan_shape=(8, 10)))[0]
+    return simulate_nmc811_scan(1, ScanOptions(scan_shape=(8, 10)))[0]
 
 
 @pytest.mark.parametrize("phase", ["srtio3", "tio2-rutile"])

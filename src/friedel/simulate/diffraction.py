@@ -182,7 +182,7 @@ def diffract_many(
     near = _reachable(oriented, beam, conditions)
     if scattering != "bloch":
         near &= table.f2 > _MIN_RELATIVE_F2 * table.f2.max()
-    g = oriented.g_inv_a[near] @ np.swapaxes(_rotations(conditions), 1, 2)
+    g = oriented.g_inv_a[near] @ np.swapaxes(rotations(conditions), 1, 2)
     s = -(g[..., 2] + 0.5 * beam.wavelength_a * (g**2).sum(axis=-1))
     lit = np.abs(s) < MAX_EXCITATION_INV_A
     any_lit = lit.any(axis=0)
@@ -254,7 +254,7 @@ def _bloch(
     return share, direct
 
 
-def _rotations(conditions: Conditions) -> FloatArray:
+def rotations(conditions: Conditions) -> FloatArray:
     """Matrices (n, 3, 3) on (ky, kx, z): in-plane rotation after the tilts about kx and ky."""
     zero, one = np.zeros(len(conditions.thickness_a)), np.ones(len(conditions.thickness_a))
     (cx, cy), (sx, sy) = np.cos(1e-3 * conditions.tilt_mrad.T), np.sin(1e-3 * conditions.tilt_mrad.T)
