@@ -57,8 +57,9 @@ def unlikeness(first: AnyArray, second: AnyArray) -> FloatArray:
 
     Given the sum k of a cell, the first count is binomial with the first pattern's share p of all counts. Its
     chi-squared, (n - p k)^2 / (p q k), has the mean 1 and the variance 2 + (1 - 6 p q) / (p q k), exactly, also for the
-    smallest counts (fourth moment of the binomial distribution); their sum over the cells is compared with that. Two
-    patterns without counts are alike.
+    smallest counts (fourth moment of the binomial distribution); their sum over m lit cells is compared with that. The
+    part of the variance that follows the sums of both patterns, m^2 (1 - 2 p)^2 / (p q sum of k), is not there, since p
+    is taken from those sums. Where so few counts coincide that the variance falls below 1, it is taken as 1.
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     k = a + b
@@ -68,7 +69,8 @@ def unlikeness(first: AnyArray, second: AnyArray) -> FloatArray:
     lit = k > 0
     safe = np.where(lit, k, 1.0)
     excess = np.where(lit, (a - p * k) ** 2 / (spread * safe) - 1.0, 0.0)
-    variance = np.where(lit, np.maximum(2.0 + (1.0 - 6.0 * spread) / (spread * safe), 0.0), 0.0).sum(axis=-1)
+    variance = np.where(lit, 2.0 + (1.0 - 6.0 * spread) / (spread * safe), 0.0).sum(axis=-1)
+    variance -= lit.sum(axis=-1) ** 2 * ((1.0 - 4.0 * spread) / (spread * np.maximum(all_a + all_b, 1e-12)))[..., 0]
     return np.asarray(excess.sum(axis=-1) / np.sqrt(np.maximum(variance, 1.0)))
 
 

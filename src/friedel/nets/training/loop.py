@@ -103,13 +103,15 @@ def train(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay
     )
-    key = {"recipe": recipe.digest, "crystals": json.dumps([[c.name for c in part] for part in (training, validation)])}
+    key = {
+        "recipe": recipe.digest_of_start,
+        "crystals": json.dumps([[c.name for c in part] for part in (training, validation)]),
+    }
     state = _State(network, {n: p.detach().clone() for n, p in network.named_parameters()}, optimiser, 0, 0.0, 0.0)
     checkpoint = out / "checkpoint.safetensors"
     if checkpoint.exists():
-        state = _load(checkpoint, state, key)
-    else:
-        (out / "recipe.toml").write_text(dump_training_recipe(recipe), encoding="utf-8")
+        state = _load(checkpoint, state, key, recipe)
+    (out / "recipe.toml").write_text(dump_training_recipe(recipe), encoding="utf-8")
     _forget_after(out / "curve.csv", state.step)
     _forget_after(out / "validation.csv", state.step)
     bank = build_bank(training, max_zones=recipe.max_zones, device=device)
@@ -153,7 +155,7 @@ def _run(
         if done % recipe.checkpoint_every == 0 or done == recipe.steps:
             core = time.process_time() - core_began
             state = _State(state.network, state.average, state.optimiser, done, seconds, core)
-            _save(out / "checkpoint.safetensors", state, key)
+            _save(out / "checkpoint.safetensors", state, key, recipe)
     return state
 
 
@@ -186,14 +188,14 @@ def autocast(recipe: DenoiserRecipe, device: str) -> contextlib.AbstractContextM
 
 
 def _rate(recipe: DenoiserRecipe, step: int) -> float:
-    """Learning rate: a linear warm-up, then a cosine to a hundredth."""
+    """Learning rate: a linear warm-up, steady, and half a cosine down to a hundredth."""
     if step < recipe.warm_up:
         return recipe.learning_rate * (step + 1) / recipe.warm_up
-    turn = (step - recipe.warm_up) / max(recipe.steps - recipe.warm_up, 1)
+    turn = max(step - recipe.cools_from, 0) / max(recipe.steps - recipe.cools_from, 1)
     return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * turn)))
 
 
-def _save(path: Path, state: _State, key: dict[str, str]) -> None:
+def _save(path: Path, state: _State, key: dict[str, str], recipe: DenoiserRecipe) -> None:
     """Write a checkpoint so that a kill leaves the old or the new one."""
     tensors = {f"average.{name}": value.contiguous() for name, value in state.average.items()}
     for name, parameter in state.network.named_parameters():
@@ -202,15 +204,19 @@ def _save(path: Path, state: _State, key: dict[str, str]) -> None:
         for moment in ("exp_avg", "exp_avg_sq", "step"):
             tensors[f"{moment}.{name}"] = moments[moment].contiguous()
     new = path.with_suffix(".new")
-    save_file(tensors, new, metadata=key | {"step": str(state.step), "seconds": f"{state.seconds:.3f}",
+    save_file(tensors, new, metadata=key | {"step": str(state.step), "whole_recipe": recipe.digest,
+                                           "cools_from": str(recipe.cools_from), "seconds": f"{state.seconds:.3f}",
                                            "core_seconds": f"{state.core_seconds:.3f}"})  # fmt: skip
     new.replace(path)
 
 
-def _load(path: Path, state: _State, key: dict[str, str]) -> _State:
+def _load(path: Path, state: _State, key: dict[str, str], recipe: DenoiserRecipe) -> _State:
     with safe_open(path, framework="pt", device="cpu") as stored:
         about = stored.metadata()
         differs = [name for name in key if about.get(name) != key[name]]
+        has_cooled = int(about["step"]) > min(int(about["cools_from"]), recipe.cools_from)
+        if has_cooled and about["whole_recipe"] != recipe.digest:
+            differs.append("number of steps, and its learning rate has begun to fall")
         if differs:
             raise RecipeError(f"{path} is of a training with another {' and '.join(differs)}. Choose another --out.")
         with torch.no_grad():

@@ -19,8 +19,9 @@ from friedel.nets.training.generator import PatternRanges
 class DenoiserRecipe(BaseModel):
     """How a denoiser is trained.
 
-    Lengths of ``steps``, and of what happens every so many, are in batches. ``average`` is the decay of the running
-    mean of the weights, which is what is kept in the end.
+    Lengths of ``steps``, and of what happens every so many, are in batches. The learning rate rises over ``warm_up``,
+    stays, and falls over the share ``cool_down`` of the steps; before it falls, a training can still be given more or
+    fewer steps. ``average`` is the decay of the running mean of the weights, which is what is kept in the end.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -33,6 +34,7 @@ class DenoiserRecipe(BaseModel):
     batch: Annotated[int, Field(ge=1, le=4096)] = 16
     learning_rate: Annotated[float, Field(gt=0, le=0.1)] = 2e-3
     warm_up: Annotated[int, Field(ge=0)] = 200
+    cool_down: Annotated[float, Field(gt=0, le=1)] = 0.3
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-3
     heat_weight: Annotated[float, Field(ge=0)] = 10.0
     focal: Annotated[float, Field(ge=0, le=4)] = 0.0
@@ -47,7 +49,21 @@ class DenoiserRecipe(BaseModel):
     @property
     def digest(self) -> str:
         """Hash of all that decides the result."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        return _hash(self.model_dump(mode="json"))
+
+    @property
+    def digest_of_start(self) -> str:
+        """Hash of all that decides the result up to ``cools_from``: of everything but the number of steps."""
+        return _hash(self.model_dump(mode="json", exclude={"steps", "cool_down", "validate_every", "checkpoint_every"}))
+
+    @property
+    def cools_from(self) -> int:
+        """First step in which the learning rate falls."""
+        return max(self.warm_up, round((1.0 - self.cool_down) * self.steps))
+
+
+def _hash(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def parse_training_recipe(values: dict[str, Any], source: str = "recipe") -> DenoiserRecipe:
