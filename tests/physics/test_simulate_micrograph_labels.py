@@ -60,6 +60,22 @@ def test_signal_to_noise_of_a_label_is_that_of_the_diffractogram(is_strong, expo
     assert (spots.snr > 30).sum() >= 4
 
 
+def test_signal_to_noise_follows_fringes_out_of_the_grain():
+    # Defocus takes the fringes out of their grain by its radius and more, to where the window weighs them otherwise.
+    specimen, imaging = scene((480, 260))
+    near = star_region((480, 260), (130.0, 130.0), np.full(8, 40.0))
+    specimen = replace(specimen, grains=(replace(specimen.grains[0], region=near),))
+    imaging = replace(imaging, optics=Optics(defocus_a=1300.0, focal_spread_a=5.0, semi_convergence_mrad=0.01))
+    drawn = [simulate_micrograph(specimen, imaging, np.random.default_rng(i)) for i in range(10)]
+    spots = drawn[0][1].spots
+    noise = 2000.0 * imaging.sampling.pixel_area_a2
+    strong = np.flatnonzero(spots.snr > 20)
+    for i in strong:
+        measured = np.mean([power_at(m.data.astype(float), spots.px[i]) for m, _ in drawn])
+        assert measured / noise == pytest.approx(spots.snr[i] + 1, rel=0.15)
+    assert len(strong) >= 4
+
+
 def test_film_raises_the_noise_under_the_spots():
     bare, imaging = scene()
     film = replace(bare, film_a=100.0)

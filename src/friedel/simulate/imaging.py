@@ -49,7 +49,8 @@ def image_spectrum(specimen: Specimen, imaging: Imaging, film: Complex64Array | 
     -----
     Squares of the wave have twice its frequencies: a strong object is imaged on finer pixels where its sums would
     otherwise fold back onto the beams (the two-thirds rule; Kirkland, Advanced Computing in Electron Microscopy, 2nd
-    ed., section 6.8). Frequencies beyond the camera's Nyquist are then left out.
+    ed., section 6.8). Frequencies beyond the camera's Nyquist are then left out. The picture repeats itself beyond its
+    border: what the lens moves out on one side comes in on the other.
     """
     sampling, g_max = imaging.sampling, harmonics_limit_inv_a(imaging.sampling)
     if not imaging.is_strong:
