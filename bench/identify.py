@@ -1,66 +1,129 @@
 """How well phases are named: friedel, and beside it py4DSTEM and pyxem, on the same patterns with known phases.
 
 ``python bench/identify.py`` runs friedel on the development half of its own simulation. ``--truth FOLDER`` adds the
-multislice patterns that ``truth_abtem.py`` wrote there; ``--peers FOLDER`` adds the programs whose virtual environments
-are FOLDER/py4dstem and FOLDER/pyxem; ``--held-out`` takes the half that nothing was chosen on, and ``--write`` puts the
-result into docs/identification.md. One thread: set OMP_NUM_THREADS=1.
+multislice patterns that ``truth_abtem.py`` wrote there, ``--map FOLDER`` a simulated map; ``--peers FOLDER`` adds the
+programs whose virtual environments are FOLDER/py4dstem and FOLDER/pyxem, with rules fitted on the development half,
+and keeps their answers in FOLDER/answers for the next run. ``--held-out`` takes the half on which nothing was chosen,
+and ``--write`` puts the result into docs/identification.md. One thread: set OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from identify_cases import CENTRE_PX, DOSES, PHASES, Array, Cases, Half, Where, abtem_cases, own_cases
+from identify_cases import DOSES, PHASES, Cases, CaseSet, Half, Where, abtem_cases, map_cases, own_cases
+from identify_page import Answer, line_of, page_of
+from identify_peers import PEERS, Scores, fit_rule, run_peer
 
 import friedel as fr
-from friedel.identify.metrics import evaluate_presence
+
+#: Patterns on which the rules of the peers are fitted: own of each kind, and multislice of each region.
+FITTED_ON = (16, 64)
+#: Patterns on which all programs are timed, one after the other.
+N_TIMED = 48
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-def run_friedel(cases: Cases) -> tuple[Array, float]:
-    """Presence (n, 2) and the seconds taken: one scan per energy, with a calibration as good as the peers'."""
+def run_friedel(cases: Cases) -> Answer:
+    """Map the patterns as one scan per energy, in an order that tells nothing, with the calibration that peers get."""
     phases = fr.load_phases(PHASES)
     presence = np.zeros((len(cases.kind), len(PHASES)))
     start = time.perf_counter()
     for energy_kev in np.unique(cases.energy_kev):
         part = cases.energy_kev == energy_kev
-        grid = fr.ReciprocalGrid((cases.step_inv_a,) * 2, CENTRE_PX, source="user", relative_sigma=0.005)
+        grid = fr.ReciprocalGrid((cases.step_inv_a,) * 2, cases.centre_px, source="user", relative_sigma=0.005)
         scan = fr.PatternScan(cases.counts[part][:, None], grid, None, fr.Beam(float(energy_kev), 0.8))
         presence[part] = fr.analyse_scan(scan, phases).phase_map.presence[:, 0]
-    return presence, time.perf_counter() - start
+    return Answer("friedel", presence >= 0.5, time.perf_counter() - start, presence)
 
 
-def case_sets(half: Half, truth: Path | None, n_own: int, n_abtem: int) -> Iterator[tuple[str, Where, int, Cases]]:
+def peer_answer(folder: Path, peer: str, test: Cases, fitted_on: Cases) -> Answer | None:
+    """Fit a peer's rule on development patterns and apply it; None where the program is absent."""
+    train = fitted_on.where(~fitted_on.is_foreign)
+    scores = _kept(folder, peer, train, None)
+    if scores is None:
+        return None
+    rule = fit_rule(scores, train.there)
+    answers = _kept(folder, peer, test, (rule.level,))
+    assert answers is not None
+    return Answer(peer, rule.present(answers), float(answers.seconds[0]))
+
+
+def _kept(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...] | None) -> Scores | None:
+    """Scores of a program on patterns, from an earlier run if it saw the same ones."""
+    seen = hashlib.sha256(cases.counts.tobytes() + str((peer, levels)).encode()).hexdigest()
+    path = folder / "answers" / f"{seen[:16]}.npz"
+    if path.exists():
+        return Scores.load(path)
+    scores = run_peer(folder, peer, cases, levels)
+    if scores is not None:
+        path.parent.mkdir(exist_ok=True)
+        scores.save(path)
+    return scores
+
+
+def case_sets(half: Half, truth: Path | None, n_own: int, n_abtem: int) -> Iterator[CaseSet]:
     """Every source, region and dose of one half."""
-    for source in ("own", "abTEM")[: 1 if truth is None else 2]:
-        for where in ("near", "any"):
-            for dose in DOSES:
-                if truth is None or source == "own":
-                    yield source, where, dose, own_cases(half, where, dose, n_own)
-                else:
-                    yield source, where, dose, abtem_cases(truth, half, where, dose, n_abtem)
+    regions: tuple[Where, ...] = ("near", "any")
+    for where in regions:
+        for dose in DOSES:
+            yield CaseSet("own", where, dose, own_cases(half, where, dose, n_own))
+    for where in regions if truth is not None else ():
+        for dose in DOSES:
+            yield CaseSet("abTEM", where, dose, abtem_cases(Path(str(truth)), half, where, dose, n_abtem))
+
+
+def measure_speed(folder: Path | None) -> dict[str, float]:
+    """Patterns per second of every program on the same patterns, one after the other."""
+    cases = own_cases("development", "near", 1000, N_TIMED)
+    cases = cases.where(np.arange(len(cases.kind)) < N_TIMED)
+    seconds = {"friedel": min(run_friedel(cases).seconds for _ in range(2))}
+    for peer in PEERS if folder else ():
+        scores = run_peer(Path(str(folder)), peer, cases, ("0.1",) if peer == "py4DSTEM" else ("as it is",))
+        if scores is not None:
+            seconds[peer] = float(scores.seconds[0])
+    return {name: N_TIMED / value for name, value in seconds.items()}
 
 
 def main() -> None:
     """Run, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--truth", type=Path, help="folder that truth_abtem.py wrote")
+    parser.add_argument("--map", type=Path, help="folder of a simulated map, devmap_P*.npz and devmap_truth.npz")
+    parser.add_argument("--peers", type=Path, help="folder of the virtual environments py4dstem and pyxem")
     parser.add_argument("--per-kind", type=int, default=60, help="own patterns of each kind, region and dose")
     parser.add_argument("--multislice", type=int, default=240, help="multislice patterns of each region and dose")
+    parser.add_argument("--held-out", action="store_true", help="the half on which nothing was chosen")
+    parser.add_argument("--write", action="store_true", help="write docs/identification.md")
     args = parser.parse_args()
-    print("| source | region | dose | accuracy | kappa | F1 O3 | F1 O1 | ECE | foreign named | patterns/s |")
-    for source, where, dose, cases in case_sets("development", args.truth, args.per_kind, args.multislice):
-        presence, seconds = run_friedel(cases)
-        known = ~cases.is_foreign
-        ours = evaluate_presence(PHASES, presence[known], cases.there[known])
-        everything = evaluate_presence(PHASES, presence, cases.there)
-        foreign = (presence[~known] >= 0.5).any(axis=1).mean()
-        print(f"| {source} | {where} | {dose} | {ours.accuracy:.3f} | {ours.kappa:.3f} | "
-              f"{ours.phases[0].f1:.3f} | {ours.phases[1].f1:.3f} | {everything.reliability.calibration_error:.3f} | "
-              f"{foreign:.3f} | {len(cases.kind) / seconds:.0f} |", flush=True)  # fmt: skip
+    half: Half = "held-out" if args.held_out else "development"
+    results: list[tuple[CaseSet, list[Answer]]] = []
+    for test in case_sets(half, args.truth, args.per_kind, args.multislice):
+        answers = [run_friedel(test.cases)]
+        for peer in PEERS if args.peers else ():
+            if test.source == "own":
+                train = own_cases("development", test.where, test.dose, FITTED_ON[0])
+            else:
+                train = abtem_cases(args.truth, "development", test.where, test.dose, FITTED_ON[1])
+            answer = peer_answer(args.peers, peer, test.cases, train)
+            if answer is None:
+                print(f"{peer} is not installed in {args.peers}: left out")
+            else:
+                answers.append(answer)
+        results.append((test, answers))
+        print(line_of(test, answers), flush=True)
+    for test in map_cases(args.map) if args.map else ():
+        results.append((test, [run_friedel(test.cases)]))
+        print(line_of(*results[-1]), flush=True)
+    speed = measure_speed(args.peers)
+    print("patterns/s:", ", ".join(f"{name} {value:.0f}" for name, value in speed.items()))
+    if args.write:
+        page_of(results, speed, half, DOCS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ thicknesses. Whatever has a parameter to choose is chosen on the first; only the
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from friedel.crystal import Crystal, load_phase, load_phases
 from friedel.simulate.diffraction import OrientedCrystal, SpotPattern, diffract, orient, overlap
 
 Half = Literal["development", "held-out"]
-Where = Literal["near", "any"]
+Where = Literal["near", "any", "map"]
 Array = Any
 
 PHASES = ("nmc811-o3", "nmc811-o1")
@@ -33,6 +34,7 @@ STEP_INV_A = {"own": 0.0165, "abTEM": 0.0180}
 #: One sigma of the excitation errors that light up where the beam is precessed, 1/Å.
 EXCITATION_INV_A = 0.02
 NOTHING = SpotPattern(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zeros(0), 1.0)
+_REGIONS = ("near", "any")
 _SEEDS = {"development": 1_000, "held-out": 2_000}
 #: Crystals that are among no candidates: beside the mimics of layered oxides along [111], anything.
 _FOREIGN = {"near": ("nio", "limn2o4"), "any": ("nio", "limn2o4", "lif", "si", "al2o3", "fe")}
@@ -44,8 +46,8 @@ class Cases:
 
     Parameters
     ----------
-    step_inv_a
-        1/Å per pixel.
+    step_inv_a, centre_px
+        1/Å per pixel; the beam (ky, kx).
     counts
         Electrons (n, ky, kx), uint16.
     there
@@ -57,6 +59,7 @@ class Cases:
     """
 
     step_inv_a: float
+    centre_px: tuple[float, float]
     counts: Array
     there: Array
     kind: Array
@@ -67,12 +70,22 @@ class Cases:
     def where(self, keep: Array) -> Cases:
         """Return some of the patterns."""
         columns = (self.counts, self.there, self.kind, self.energy_kev, self.thickness_nm, self.tilt_mrad)
-        return Cases(self.step_inv_a, *(column[keep] for column in columns))
+        return Cases(self.step_inv_a, self.centre_px, *(column[keep] for column in columns))
 
     @property
     def is_foreign(self) -> Array:
         """Whether the pattern is of a crystal that is no candidate (n,)."""
         return ~np.isin(self.kind, [*KINDS, "carbon", "vacuum"])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseSet:
+    """Cases of one source ("own", "abTEM", "map"), region and dose."""
+
+    source: Literal["own", "abTEM", "map"]
+    where: Where
+    dose: int
+    cases: Cases
 
 
 def own_cases(half: Half, where: Where, dose: float, n_per_kind: int = 60) -> Cases:
@@ -82,8 +95,8 @@ def own_cases(half: Half, where: Where, dose: float, n_per_kind: int = 60) -> Ca
     aligned. "any": each crystal in any direction, with intensities as of a precessed beam: |F|^2 times a Gaussian of
     the excitation error. Spots are Gaussians about a diffuse halo; the geometry does not depend on the dose.
     """
-    draw = np.random.default_rng([_SEEDS[half], ("near", "any").index(where)])
-    noise = np.random.default_rng([_SEEDS[half], ("near", "any").index(where), round(dose)])
+    draw = np.random.default_rng([_SEEDS[half], _REGIONS.index(where)])
+    noise = np.random.default_rng([_SEEDS[half], _REGIONS.index(where), round(dose)])
     beam = Beam(300.0, 0.8)
     o3, o1 = load_phases(PHASES).crystals
     rows = []
@@ -163,8 +176,8 @@ def abtem_cases(folder: Path, half: Half, where: Where, dose: float, limit: int 
             chosen = [chosen[int(i)] for i in np.linspace(0, len(chosen) - 1, limit)]
         clean = (stored["code"][chosen] / 65535.0) ** 2 * stored["scale"][chosen, None, None]
         fine = float(stored["step_inv_a"])
-    draw = np.random.default_rng([_SEEDS[half], ("near", "any").index(where), 7])
-    noise = np.random.default_rng([_SEEDS[half], ("near", "any").index(where), 7, round(dose)])
+    draw = np.random.default_rng([_SEEDS[half], _REGIONS.index(where), 7])
+    noise = np.random.default_rng([_SEEDS[half], _REGIONS.index(where), 7, round(dose)])
     rows = []
     for pattern, fact in zip(clean, (facts[i] for i in chosen), strict=True):
         mean = _turned(pattern, draw.uniform(0, 2 * np.pi), fine, STEP_INV_A["abTEM"])
@@ -175,10 +188,27 @@ def abtem_cases(folder: Path, half: Half, where: Where, dose: float, limit: int 
     return _shuffled(rows, STEP_INV_A["abTEM"])
 
 
+def map_cases(folder: Path) -> Iterator[CaseSet]:
+    """Read a simulated map with Poisson noise at several doses, its positions mixed."""
+    kinds = np.array(["vacuum", "carbon", "O3", "O1", "both", "rock_salt", "spinel"])
+    with np.load(folder / "devmap_truth.npz") as truth:
+        facts = {name: truth[name].ravel() for name in ("cls", "t_nm", "tilt_mrad")}
+    for dose in (100, 300, 1000, 3000, 10000):
+        with np.load(folder / f"devmap_P{dose}.npz") as stored:
+            counts = stored["data"].reshape(-1, *SHAPE)
+        rows = [
+            (pattern, KINDS.get(kind, (False, False)), kind, 300.0, t_nm, tilt)
+            for pattern, kind, t_nm, tilt in zip(
+                counts, kinds[facts["cls"]], facts["t_nm"], facts["tilt_mrad"], strict=True
+            )
+        ]
+        yield CaseSet("map", "map", dose, replace(_shuffled(rows, 0.0220), centre_px=(64.0, 64.0)))
+
+
 def _shuffled(rows: list[tuple[Any, ...]], step_inv_a: float) -> Cases:
     """Mix the patterns, so that no program can learn from neighbours."""
     order = np.random.default_rng(5).permutation(len(rows))
-    return Cases(step_inv_a, *(np.array(column)[order] for column in zip(*rows, strict=True)))
+    return Cases(step_inv_a, CENTRE_PX, *(np.array(column)[order] for column in zip(*rows, strict=True)))
 
 
 def _turned(pattern: Array, angle_rad: float, fine_inv_a: float, step_inv_a: float, samples: int = 2) -> Array:

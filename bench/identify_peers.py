@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from identify_cases import CENTRE_PX, PHASES, Array, Cases
+from identify_cases import PHASES, Array, Cases
 
 from friedel.core.beam import Beam
 from friedel.crystal import Crystal, load_phases, unit_cell_atoms
@@ -39,6 +39,17 @@ class Scores:
     kinds: dict[str, Array]
     levels: Array
     seconds: Array
+
+    def save(self, path: Path) -> None:
+        """Write as .npz."""
+        np.savez(path, **self.kinds, levels=self.levels, seconds=self.seconds)
+
+    @classmethod
+    def load(cls, path: Path) -> Scores:
+        """Read what ``save``, or a program, wrote."""
+        with np.load(path) as result:
+            kinds = {name: result[name] for name in result.files if name not in ("seconds", "levels")}
+            return cls(kinds, result["levels"].astype(str), result["seconds"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,7 @@ def run_peer(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...] | No
             "energy_kev": cases.energy_kev,
             "disk_radius_px": np.array(radii) / cases.step_inv_a,
             "step_inv_a": cases.step_inv_a,
-            "centre_px": CENTRE_PX,
+            "centre_px": cases.centre_px,
             "phases": json.dumps([_facts(crystal) for crystal in load_phases(PHASES).crystals]),
         }
         if levels is not None:
@@ -80,9 +91,7 @@ def run_peer(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...] | No
         done = subprocess.run([python, script, given, answer], env=environment, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{peer} failed: {done.stderr[-2000:]}")
-        with np.load(answer) as result:
-            kinds = {name: result[name] for name in result.files if name not in ("seconds", "levels")}
-            return Scores(kinds, result["levels"].astype(str), result["seconds"])
+        return Scores.load(answer)
 
 
 def fit_rule(scores: Scores, there: Array) -> Rule:

@@ -25,7 +25,7 @@ from py4DSTEM.process.diffraction import Crystal, CrystalPhase
 Array = Any
 K_MAX_INV_A = 1.1
 #: Correlations with the probe, in electrons per pixel of it, above which a peak counts.
-LEVELS = (0.1, 0.15, 0.2, 0.4)
+LEVELS = (0.1, 0.2)
 
 
 def find_peaks(counts: Array, radius_px: float, step_inv_a: float, centre_px: tuple[float, float]) -> list[Array]:
