@@ -152,6 +152,9 @@ class ComputedPatterns:
 
     def __init__(self, sample: Sample, acquisition: Acquisition, seed: int) -> None:
         self._sample, self._acquisition, self._seed = sample, acquisition, seed
+        layers = [layer for region in sample.regions for layer in region.layers]
+        reach_inv_a = acquisition.reach_inv_a
+        self._oriented = {(x.crystal.name, x.uvw): orient(x.crystal, x.uvw, reach_inv_a) for x in layers}
         rng = pattern_rng(seed)
         scan_shape = (sample.where.shape[0], sample.where.shape[1])
         fields = [smooth_field(scan_shape, acquisition.correlation_px, rng) for _ in range(3)]
@@ -196,7 +199,7 @@ class ComputedPatterns:
             stack = draw_stack(layer.crystal, n_slabs, layer.fault_share, rng)
             return diffract_stack(stack, layer.uvw, options.beam, thickness_a=thickness_a, rotation_rad=rotation_rad,
                                   tilt_mrad=tilt_mrad, k_max_inv_a=options.reach_inv_a)  # fmt: skip
-        oriented = orient(layer.crystal, layer.uvw, options.reach_inv_a)
+        oriented = self._oriented[layer.crystal.name, layer.uvw]
         return diffract(oriented, options.beam, thickness_a=thickness_a, rotation_rad=rotation_rad,
                         tilt_mrad=tilt_mrad, scattering=options.scattering)  # fmt: skip
 

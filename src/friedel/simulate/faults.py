@@ -24,7 +24,7 @@ _SHIFT = np.array([2.0 / 3.0, 1.0 / 3.0])
 _OVERSAMPLING = 2
 #: The rod 00 begins half way to 003.
 _ORIGIN_L = 1.5
-#: Light below this share of the beam is given back to it.
+#: Samples of streaks with less than this share of the beam are dropped.
 _MIN_SHARE = 1e-7
 
 
@@ -184,8 +184,8 @@ def _in_plan(stack: Stack, beam: Beam, turn: FloatArray, k_max_inv_a: float, thi
         move = np.exp(-2j * np.pi * (hk @ place))
         wave = move * (through[bool(shifted)] @ (move.conj() * wave))
     share = np.abs(wave) ** 2
-    bright = hk.any(axis=1) & (share > _MIN_SHARE)
-    return SpotPattern(hkl[bright].astype(np.int64), g[bright, :2], share[bright], 1.0 - float(share[bright].sum()))
+    is_rod = hk.any(axis=1)
+    return SpotPattern(hkl[is_rod].astype(np.int64), g[is_rod, :2], share[is_rod], float(share[~is_rod][0]))
 
 
 def _slab_matrix(
