@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gallery_micrographs import draw_micrographs, draw_series
 from gallery_patterns import draw_crystals, draw_doses, draw_draws, draw_parts
+from gallery_scans import draw_cathode, draw_faults, draw_grains
 from matplotlib.figure import Figure
 from picture_files import save
 
@@ -15,6 +16,9 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "doses": draw_doses,
     "draws": draw_draws,
     "crystals": draw_crystals,
+    "faults": draw_faults,
+    "cathode": draw_cathode,
+    "grains": draw_grains,
     "micrographs": draw_micrographs,
     "series": draw_series,
 }
