@@ -195,7 +195,7 @@ def find_spots(
     2775 (2002), eq. 17.
     """
     n, sigma_px, grid = len(response.total), response.sigma_px, response.grid
-    ring = _annulus_mask(grid, response.signal.shape[1:], annulus_inv_a, valid)
+    ring = annulus_mask(grid, response.signal.shape[1:], annulus_inv_a, valid)
     z = response.significance / _spread(response, ring)
     threshold = _threshold(int(ring.sum()), sigma_px, detector.max_false_alarms)
     size = 2 * int(np.ceil(sigma_px)) + 1
@@ -204,7 +204,7 @@ def find_spots(
     index = _round_peaks((z >= threshold) & ring & (response.signal == top), response.signal, sigma_px)
     at = tuple(index.T)
     intensity = response.effective_pixels * response.signal[at].astype(np.float64)
-    sigma = _position_sigma(intensity, response.background[at].astype(np.float64), sigma_px)
+    sigma = position_sigma(intensity, response.background[at].astype(np.float64), sigma_px)
     order = np.lexsort((-intensity, index[:, 0]))
     k = grid.k_of(index[:, 1:] + _log_parabola(response.signal, index))
     counts = np.bincount(index[:, 0], minlength=n)
@@ -218,7 +218,7 @@ def find_spots(
     )
 
 
-def _annulus_mask(
+def annulus_mask(
     grid: ReciprocalGrid, shape: tuple[int, ...], annulus_inv_a: tuple[float, float], valid: BoolArray | None
 ) -> BoolArray:
     radius = grid.radius_inv_a((shape[0], shape[1]))
@@ -347,7 +347,7 @@ def _log_parabola(above: Float32Array, index: AnyArray) -> FloatArray:
     return np.stack(out, axis=1)
 
 
-def _position_sigma(electrons: FloatArray, background: FloatArray, sigma_px: float) -> FloatArray:
+def position_sigma(electrons: FloatArray, background: FloatArray, sigma_px: float) -> FloatArray:
     """One-sigma error of a position along one axis in pixels: Thompson, Larson and Webb 2002, eq. 17, pixel 1."""
     n = np.maximum(electrons, 1e-9)
     variance = (sigma_px**2 + 1.0 / 12.0) / n + 8.0 * np.pi * sigma_px**4 * background / n**2
