@@ -7,6 +7,9 @@ from scipy import ndimage
 
 from friedel.core.arrays import AnyArray, FloatArray, IntArray
 
+#: A maximum is at most this far from the middle of its pixel.
+_MAX_OFFSET_PX = 0.75
+
 
 def find_peaks(probability: AnyArray, threshold: float) -> tuple[IntArray, FloatArray, FloatArray]:
     """Find the maxima of maps (n, ky, kx) at or above a threshold.
@@ -17,19 +20,24 @@ def find_peaks(probability: AnyArray, threshold: float) -> tuple[IntArray, Float
 
     Notes
     -----
-    A network that is sure draws a Gaussian; the position is the maximum of the parabola through the logarithm of the
-    map at the maximum and its neighbours.
+    A network that is sure draws a Gaussian, whose logarithm is a parabola.
     """
     top = ndimage.maximum_filter(probability, size=(1, 3, 3), mode="nearest")
     index = np.argwhere((probability >= threshold) & (probability == top))
     height = probability[tuple(index.T)].astype(np.float64)
     order = np.lexsort((-height, index[:, 0]))
     index, height = index[order], height[order]
-    padded = np.log(np.maximum(np.pad(probability, ((0, 0), (1, 1), (1, 1)), mode="edge"), 1e-6)).astype(np.float64)
+    return index[:, 0], index[:, 1:] + parabola_offsets(probability, index, 1e-6), height
+
+
+def parabola_offsets(image: AnyArray, index: IntArray, least: float) -> FloatArray:
+    """Sub-pixel offsets (M, 2) of maxima (n, ky, kx) of pictures from the parabola through the logarithm around them."""
+    padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode="edge")
     n, y, x = index.T
     offset = np.zeros((len(index), 2))
     for axis, (dy, dx) in enumerate(((1, 0), (0, 1))):
-        low, mid, high = (padded[n, y + 1 + i * dy, x + 1 + i * dx] for i in (-1, 0, 1))
+        values = (padded[n, y + 1 + i * dy, x + 1 + i * dx].astype(np.float64) for i in (-1, 0, 1))
+        low, mid, high = (np.log(np.maximum(v, least)) for v in values)
         bend = np.minimum(low - 2.0 * mid + high, -1e-6)
-        offset[:, axis] = np.clip(0.5 * (low - high) / bend, -0.5, 0.5)
-    return n, index[:, 1:] + offset, height
+        offset[:, axis] = np.clip(0.5 * (low - high) / bend, -_MAX_OFFSET_PX, _MAX_OFFSET_PX)
+    return offset
