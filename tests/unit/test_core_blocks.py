@@ -80,3 +80,13 @@ def test_at_most_two_blocks_per_worker_are_in_flight(scan: PatternScan) -> None:
     for _ in map_patterns(sums, scan, executor=pool):
         pool.in_flight -= 1
     assert pool.most == 2
+
+
+def test_rows_about_a_block_come_with_it_as_far_as_there_are_any(scan: PatternScan) -> None:
+    data = np.asarray(scan.data)
+    wanted = {0: (0, 3), 2: (1, 5), 4: (3, 7), 6: (5, 9), 8: (7, 9)}
+    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
+        for executor in (None, pool):
+            for start, (told, totals) in map_patterns(sums, scan, executor=executor, halo=1):
+                assert told == start
+                np.testing.assert_array_equal(totals, data[slice(*wanted[start])].sum(axis=(2, 3)))

@@ -31,6 +31,7 @@ def map_patterns(
     *,
     executor: Executor | None = None,
     skip: Container[int] = (),
+    halo: int = 0,
 ) -> Iterator[tuple[int, Result]]:
     """Apply a pure function to every block of scan rows and yield (first row, result) as blocks finish.
 
@@ -44,30 +45,39 @@ def map_patterns(
         ``Client.get_executor()``. None runs in this process.
     skip
         First rows of blocks that need no work, for resuming.
+    halo
+        So many rows before and after the block are handed over with it, as far as there are any; the first row that the
+        function is told is that of the block.
 
     Notes
     -----
     At most two blocks per worker are in flight, so that memory stays bounded however long the scan is. Results come
     in row order, whatever the number of workers.
     """
-    blocks = [block for block in row_blocks(scan) if block[0] not in skip]
+    blocks = [
+        (start, max(start - halo, 0), min(stop + halo, scan.scan_shape[0]))
+        for start, stop in row_blocks(scan)
+        if start not in skip
+    ]
     if executor is None:
-        for start, stop in blocks:
-            yield start, function(start, scan.rows(start, stop))
+        for start, first, last in blocks:
+            yield start, function(start, scan.rows(first, last))
         return
     waiting: list[tuple[int, Future[Result]]] = []
     ahead = 2 * int(getattr(executor, "_max_workers", 0) or 8)
-    for start, stop in blocks:
+    for start, first, last in blocks:
         if isinstance(scan.data, np.ndarray):  # in memory: send the rows, not the scan
-            waiting.append((start, executor.submit(function, start, scan.rows(start, stop))))
+            waiting.append((start, executor.submit(function, start, scan.rows(first, last))))
         else:
-            waiting.append((start, executor.submit(_read_and_apply, function, scan, start, stop)))
+            waiting.append((start, executor.submit(_read_and_apply, function, scan, start, (first, last))))
         if len(waiting) >= ahead:
-            first, future = waiting.pop(0)
-            yield first, future.result()
-    for first, future in waiting:
-        yield first, future.result()
+            done, future = waiting.pop(0)
+            yield done, future.result()
+    for done, future in waiting:
+        yield done, future.result()
 
 
-def _read_and_apply(function: Callable[[int, AnyArray], Result], scan: PatternScan, start: int, stop: int) -> Result:
-    return function(start, scan.rows(start, stop))
+def _read_and_apply(
+    function: Callable[[int, AnyArray], Result], scan: PatternScan, start: int, rows: tuple[int, int]
+) -> Result:
+    return function(start, scan.rows(*rows))

@@ -31,7 +31,7 @@ def find_peaks(probability: AnyArray, threshold: float) -> tuple[IntArray, Float
 
 
 def parabola_offsets(image: AnyArray, index: IntArray, least: float) -> FloatArray:
-    """Sub-pixel offsets (M, 2) of maxima (n, ky, kx) of pictures from the parabola through the logarithm around them."""
+    """Sub-pixel offsets (M, 2) of maxima of pictures (n, ky, kx): the parabola through the logarithm about each."""
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1)), mode="edge")
     n, y, x = index.T
     offset = np.zeros((len(index), 2))

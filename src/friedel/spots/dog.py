@@ -221,6 +221,7 @@ def find_spots(
 def annulus_mask(
     grid: ReciprocalGrid, shape: tuple[int, ...], annulus_inv_a: tuple[float, float], valid: BoolArray | None
 ) -> BoolArray:
+    """Mask (ky, kx) of the pixels in an annulus, a pixel away from invalid ones; CalibrationError if it is empty."""
     radius = grid.radius_inv_a((shape[0], shape[1]))
     low, high = annulus_inv_a
     ring = (radius >= low) & (radius <= high)

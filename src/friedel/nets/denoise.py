@@ -1,0 +1,115 @@
+"""Denoising a scan: alike neighbours are added up, then the network looks at each pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
+from friedel.core.images import PatternScan
+from friedel.nets.inference import Network, prepare
+from friedel.patterns.neighbours import pool_neighbours
+from friedel.patterns.survey import Survey
+
+#: Pixels nearer to the beam than this many of its radii say nothing of whether two patterns are alike.
+_BEAM_RADII = 3.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanDenoiser:
+    """What is needed to denoise any part of a scan; small when pickled.
+
+    Parameters
+    ----------
+    network
+        The network.
+    centre_px
+        Transmitted beam of each position (ry, rx, 2).
+    gain
+        Detector units per electron.
+    valid
+        (ky, kx), False where the detector tells nothing; such pixels are filled.
+    judged
+        Pixels (ky, kx) by which the likeness of neighbours is judged; None leaves neighbours alone.
+    """
+
+    network: Network
+    centre_px: FloatArray
+    gain: float
+    valid: BoolArray | None
+    judged: BoolArray | None
+
+    @staticmethod
+    def of(survey: Survey, network: Network, *, neighbours: bool = True) -> ScanDenoiser:
+        """Take what a survey of the scan has found."""
+        scan = survey.scan
+        centre = np.asarray(scan.grid.centre_px) + survey.shift_px.reshape(*scan.scan_shape, 2)
+        judged = None
+        if neighbours:
+            rows, columns = np.indices(scan.pattern_shape)
+            radius = np.hypot(rows - scan.grid.centre_px[0], columns - scan.grid.centre_px[1])
+            judged = radius > _BEAM_RADII * survey.spot_sigma_px + 2.0
+            if scan.valid is not None:
+                judged &= scan.valid
+        return ScanDenoiser(network, centre, survey.gain, scan.valid, judged)
+
+    def gather(self, patterns: AnyArray) -> tuple[Float32Array, FloatArray]:
+        """Turn a block (ry, rx, ky, kx) into electrons, with alike neighbours added, and say how many were (ry, rx)."""
+        flat = prepare(patterns.reshape(-1, *patterns.shape[2:]), self.gain, self.valid)
+        electrons = flat.reshape(patterns.shape)
+        if self.judged is None:
+            return electrons, np.ones(patterns.shape[:2])
+        return pool_neighbours(electrons, self.judged)
+
+    def look(self, electrons: Float32Array, rows: slice, columns: slice) -> tuple[Float32Array, Float32Array]:
+        """Denoised electrons and spot probabilities of gathered patterns (ry, rx, ky, kx) at these positions."""
+        flat = electrons.reshape(-1, *electrons.shape[2:])
+        denoised, probability = self.network.run(flat, self.centre_px[rows, columns].reshape(-1, 2))
+        return denoised.reshape(electrons.shape), probability.reshape(electrons.shape)
+
+
+def denoise_scan(survey: Survey, network: Network, *, neighbours: bool = True) -> PatternScan:
+    """Denoise a scan lazily: same shape, calibration and unit, float32; a row is computed when it is read.
+
+    Parameters
+    ----------
+    neighbours
+        Add up the counts of alike neighbouring positions first.
+    """
+    denoiser = ScanDenoiser.of(survey, network, neighbours=neighbours)
+    return replace(survey.scan, data=_Denoised(survey.scan, denoiser))
+
+
+class _Denoised:
+    """The data of a denoised scan, computed when sliced along (ry, rx)."""
+
+    def __init__(self, scan: PatternScan, denoiser: ScanDenoiser) -> None:
+        self.scan, self.denoiser = scan, denoiser
+        self.shape, self.dtype = scan.data.shape, np.dtype(np.float32)
+
+    def __getitem__(self, key: Any, /) -> AnyArray:
+        """Denoise the positions asked for, by numbers or slices, and return the part of them that was asked for."""
+        keys = (*key,) if isinstance(key, tuple) else (key,)
+        keys += (slice(None),) * (4 - len(keys))
+        spans, inner = zip(*(_span(k, n) for k, n in zip(keys[:2], self.shape[:2], strict=True)), strict=True)
+        return np.asarray(self._positions(*spans)[(*inner, *keys[2:])])
+
+    def _positions(self, rows: slice, columns: slice) -> Float32Array:
+        """Denoise a rectangle of positions, with the rows and columns about it at hand."""
+        first, left = max(rows.start - 1, 0), max(columns.start - 1, 0)
+        around = self.scan.rows(first, min(rows.stop + 1, self.shape[0]))[:, left : columns.stop + 1]
+        gathered, amount = self.denoiser.gather(around)
+        here = np.s_[rows.start - first : rows.stop - first, columns.start - left : columns.stop - left]
+        denoised, _ = self.denoiser.look(gathered[here], rows, columns)
+        return np.asarray(denoised * (self.denoiser.gain / amount[here])[..., None, None], dtype=np.float32)
+
+
+def _span(key: int | slice, n: int) -> tuple[slice, int | slice]:
+    """Contiguous range of positions that holds what a key asks for, and the key within that range."""
+    if isinstance(key, slice):
+        start, stop, step = key.indices(n)
+        return slice(start, max(start, stop)), slice(0, None, step)
+    place = range(n)[key]
+    return slice(place, place + 1), 0
