@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from friedel.core import units
 from friedel.core.beam import Beam
@@ -56,12 +59,23 @@ def reciprocal_grid(path: Path, description: Description, options: ReadOptions) 
     y, x = description.axes[-2:]
     centre = options.centre_px or _origin_px(y, x) or (y.size // 2, x.size // 2)
     centre_px = (float(centre[0]), float(centre[1]))
+    options.check_shape((y.size, x.size))
     if options.step_inv_a is not None:
-        return ReciprocalGrid((options.step_inv_a,) * 2, centre_px, source="user", relative_sigma=USER_RELATIVE_SIGMA)
+        return user_grid(ReciprocalGrid((1.0, 1.0), centre_px), options)
     if not (is_stated(y) and is_stated(x) and is_reciprocal(y) and is_reciprocal(x)):
         raise missing(path, description, "scale of the patterns", "--step-inv-a (1/Å per pixel)")
     electrons = beam(description, options)
-    return ReciprocalGrid((_step_inv_a(path, y, electrons), _step_inv_a(path, x, electrons)), centre_px)
+    return user_grid(
+        ReciprocalGrid((_step_inv_a(path, y, electrons), _step_inv_a(path, x, electrons)), centre_px), options
+    )
+
+
+def user_grid(grid: ReciprocalGrid, options: ReadOptions) -> ReciprocalGrid:
+    """Lay step and ellipse of the options over a grid."""
+    if options.step_inv_a is not None:
+        step, sigma = (options.step_inv_a,) * 2, options.step_relative_sigma
+        grid = replace(grid, step_inv_a=step, source=options.step_source, relative_sigma=sigma)
+    return grid if options.ellipse is None else replace(grid, ellipse=np.array(options.ellipse))
 
 
 def scan_grid(description: Description, options: ReadOptions) -> RealGrid | None:

@@ -141,10 +141,9 @@ def _scan(file: GuardedFile, options: ReadOptions) -> PatternScan:
 
 def _override(scan: PatternScan, options: ReadOptions) -> PatternScan:
     """Let the user's options override the calibration of a file that friedel wrote."""
-    grid, scan_grid, beam = scan.grid, scan.scan_grid, scan.beam
-    if options.step_inv_a is not None:
-        step = (options.step_inv_a,) * 2
-        grid = replace(grid, step_inv_a=step, source="user", relative_sigma=USER_RELATIVE_SIGMA)
+    scan_grid, beam = scan.scan_grid, scan.beam
+    options.check_shape(scan.pattern_shape)
+    grid = calibrate.user_grid(scan.grid, options)
     if options.centre_px is not None:
         grid = grid.with_centre(options.centre_px)
     if options.scan_step_nm is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from friedel.core.arrays import AnyArray, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray
 from friedel.patterns.centre import Centre
 
 _MAX_ROUNDS = 8
@@ -66,6 +68,39 @@ def smooth_descan(offset_px: FloatArray, sigma_px: FloatArray, scan_shape: tuple
         wander = max(spread**2 - float(np.median(sigma_px[seen] ** 2)), 0.0)
         out[:, axis] = plane + deviation * wander / (wander + sigma_px**2)
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class DescanPlane:
+    """The plane that the beam's wandering follows.
+
+    Parameters
+    ----------
+    slope_px
+        Pixels (ky, kx) that the beam moves from one position to the next along ry, and along rx.
+    slope_sigma_px
+        One-sigma errors of the same.
+    left_px
+        Root mean square of what the plane leaves, along one axis.
+    """
+
+    slope_px: tuple[tuple[float, float], tuple[float, float]]
+    slope_sigma_px: tuple[float, float]
+    left_px: float
+
+
+def descan_plane(shift_px: FloatArray, valid: BoolArray) -> DescanPlane:
+    """Fit the plane to the shifts (n, 2) of the positions of a scan, over those that are valid (ry, rx)."""
+    ry, rx = np.indices(valid.shape, dtype=np.float64).reshape(2, -1)
+    used = valid.ravel()
+    design = np.stack([np.ones(int(used.sum())), ry[used] - ry[used].mean(), rx[used] - rx[used].mean()], axis=1)
+    fit = np.linalg.lstsq(design, shift_px[used], rcond=None)[0]
+    left = float(np.sqrt(np.mean((shift_px[used] - design @ fit) ** 2)))
+    spread = np.sqrt((design[:, 1:] ** 2).sum(axis=0))
+    sigma = left / np.maximum(spread, 1e-12) * (spread > 0)
+    along_ry, along_rx = fit[1:]
+    slope = ((float(along_ry[0]), float(along_ry[1])), (float(along_rx[0]), float(along_rx[1])))
+    return DescanPlane(slope, (float(sigma[0]), float(sigma[1])), left)
 
 
 def _robust_plane(design: FloatArray, values: FloatArray, sigma: FloatArray) -> FloatArray:
