@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from friedel.core.errors import DataError
-from friedel.identify.watershed import WatershedOptions, otsu, segment
+from friedel.identify.watershed import PAPER, WatershedOptions, half_height_mask, otsu, segment
 
 
 def rayleigh(shape: tuple[int, int], width_px: float, seed: int) -> np.ndarray:
@@ -73,3 +73,22 @@ def test_otsu_parts_two_levels_and_says_how_well():
 def test_even_opening_is_refused():
     with pytest.raises(DataError, match="odd"):
         WatershedOptions(opening_px=6)
+
+
+@pytest.mark.parametrize("blur_px", [3, 8, 14])
+def test_region_at_half_height_has_the_true_area_however_wide_the_mask_blurs(blur_px):
+    grain = disk((240, 240), (120, 120), 60)
+    snr = np.hypot(20 * ndimage.gaussian_filter(grain.astype(float), blur_px), rayleigh((240, 240), blur_px, 5))
+    mask = half_height_mask(snr)
+    assert (mask & grain).sum() / (mask | grain).sum() > 0.9
+    assert mask.sum() == pytest.approx(grain.sum(), rel=0.1)
+
+
+def test_noise_alone_has_hardly_any_region_at_half_height():
+    assert np.mean([half_height_mask(rayleigh((300, 300), 8, seed)).mean() for seed in range(4)]) < 0.01
+
+
+def test_preset_of_the_paper_has_its_parameters():
+    assert (PAPER.rule, PAPER.opening_px, PAPER.opening_iterations, PAPER.dilation_iterations) == ("otsu", 7, 2, 0)
+    with pytest.raises(DataError, match="half-height"):
+        WatershedOptions(rule="mean")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from friedel.core.arrays import Float32Array, FloatArray
+from friedel.core.arrays import BoolArray, Float32Array, FloatArray
 from friedel.core.errors import CalibrationError, DataError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph, Pattern
@@ -20,7 +20,9 @@ from friedel.identify.fringe_maps import (
     FringeOptions,
     Progress,
     fringe_maps,
-    phase_amplitude_and_presence,
+    grain_masks,
+    phase_amplitude,
+    presence_of,
 )
 from friedel.identify.grain_evidence import LogGain
 from friedel.identify.naming import GrainMatch, NamingOptions, name_spots
@@ -71,7 +73,7 @@ class ComponentOptions:
     naming: NamingOptions = field(default_factory=NamingOptions)
     optics: Optics | None = None
     watershed: WatershedOptions = field(default_factory=WatershedOptions)
-    mask_radius_inv_a: float = 0.03
+    mask_radius_inv_a: float = 0.045
     d_min_a: float = 1.0
 
     def __post_init__(self) -> None:
@@ -95,8 +97,10 @@ class MicrographResult:
         (y, x, P) float32: amplitude of each phase's fringes, root of the sum of squares over spots, each weighed by
         the probability that it belongs to the phase; in the unit of the micrograph.
     phase_map
-        Presence (y, x, P): the largest, over the spots whose fringes are seen at a position, of the probability that
-        the spot belongs to the phase.
+        Presence (y, x, P): the largest, over the grains whose fringes are seen at a position, of the probability that
+        the grain is of the phase.
+    regions
+        Where (y, x) the fringes of each grain are seen, (G,).
     step_px
         Pixels of the micrograph for one of the map.
     warnings
@@ -109,6 +113,7 @@ class MicrographResult:
     components: tuple[Component, ...]
     amplitude: Float32Array
     phase_map: PhaseMap
+    regions: tuple[BoolArray, ...]
     step_px: int
     warnings: tuple[str, ...]
 
@@ -151,15 +156,17 @@ def map_micrograph(
     maps = fringe_maps(micrograph, pattern, spots, how, tell)
     gain = _log_gain(pattern, options.optics)
     match = name_spots(spots, maps.mask, phases, annulus, pattern.grid.relative_sigma, gain, options.naming)
-    amplitude, presence = phase_amplitude_and_presence(maps, posterior_of_names(match))
+    regions = grain_masks(maps, match.grains, options.watershed)
+    amplitude = phase_amplitude(maps, match.posterior)
+    presence = presence_of(regions, with_doubt(match.grain_posterior), maps.shape)
     pixel_nm2 = math.prod(micrograph.grid.step_a) * step_px**2 / 100
-    areas_nm2 = np.array([mask.sum() * pixel_nm2 for mask in maps.mask])
+    areas_nm2 = np.array([regions[g].sum() * pixel_nm2 for g in match.grains])
     step_a = micrograph.grid.step_a
     grid = RealGrid((step_a[0] * step_px, step_a[1] * step_px), micrograph.grid.source, micrograph.grid.relative_sigma)
     phase_map = PhaseMap(phases.names, presence, np.ones(presence.shape[:2], dtype=bool), grid)
     components = tabulate(pattern, spots, match, areas_nm2)
     warnings = _warnings(micrograph, match, n_outliers, len(spots) >= options.max_spots)
-    return MicrographResult(pattern, spots, match, components, amplitude, phase_map, step_px, warnings)
+    return MicrographResult(pattern, spots, match, components, amplitude, phase_map, tuple(regions), step_px, warnings)
 
 
 def search_annulus(pattern: Pattern, phases: PhaseSet, d_min_a: float) -> tuple[float, float]:
@@ -197,9 +204,9 @@ def _log_gain(pattern: Pattern, optics: Optics | None) -> LogGain:
     return gain
 
 
-def posterior_of_names(match: GrainMatch) -> FloatArray:
-    """Posterior of each spot (N, P + 1) for the map: a spot that several phases explain makes none of them present."""
-    out = match.posterior.copy()
+def with_doubt(posterior: FloatArray) -> FloatArray:
+    """Posterior of grains (G, P + 1) for the map: what several phases explain makes none of them present."""
+    out = posterior.copy()
     if out.shape[1] > 2:
         second, first = np.sort(out[:, :-1], axis=1)[:, -2:].T
         undecided = first < CLEAR_LEAD * second

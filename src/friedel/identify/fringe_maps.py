@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from friedel.core.arrays import BoolArray, Float32Array, FloatArray
+from friedel.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from friedel.core.images import Micrograph, Pattern
 from friedel.core.spots import Spots
-from friedel.identify.watershed import WatershedOptions, amplitude_mask
+from friedel.identify.watershed import WatershedOptions, amplitude_mask, half_height_mask
 from friedel.patterns.bragg import bragg_spectrum, fringe_wave_and_weight, noise_amplitude
 
 #: Mean over median of an exponential distribution.
@@ -30,6 +30,8 @@ class FringeMaps:
     ----------
     amplitude
         For each spot the amplitude (y, x) of its fringes, float32, in the unit of the micrograph.
+    noise_rms
+        Root mean square (y, x) that noise alone gives each, float32.
     mask
         For each spot where (y, x) its fringes stand out of the noise.
     shape
@@ -37,8 +39,16 @@ class FringeMaps:
     """
 
     amplitude: list[Float32Array]
+    noise_rms: list[Float32Array]
     mask: list[BoolArray]
     shape: tuple[int, int]
+
+    def grain_snr(self, rows: IntArray) -> Float32Array:
+        """Amplitude (y, x) of the fringes of one grain over the noise: root mean square over spots, noise taken off."""
+        power = np.zeros(self.shape, dtype=np.float32)
+        for i in rows:
+            power += (self.amplitude[i] / self.noise_rms[i]) ** 2 - 1
+        return np.sqrt(np.maximum(power / max(len(rows), 1), 0.0)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +80,15 @@ def fringe_maps(
     radii = mask_radii_inv_a(spots, options.radius_inv_a)
     spectrum = bragg_spectrum(micrograph, float(radii.min(initial=options.radius_inv_a)), options.outlier_sigmas)
     height, width = micrograph.shape
-    maps = FringeMaps([], [], (math.ceil(height / options.step_px), math.ceil(width / options.step_px)))
+    maps = FringeMaps([], [], [], (math.ceil(height / options.step_px), math.ceil(width / options.step_px)))
     for i, (k, radius) in enumerate(zip(spots.k_inv_a, radii.tolist(), strict=True)):
         tell("maps", i, len(spots))
         wave, weight = fringe_wave_and_weight(spectrum, (float(k[0]), float(k[1])), radius, options.step_px)
         amplitude = np.abs(wave)
         noise = noise_amplitude(spectrum, noise_power(pattern, k, radius), radius) / np.sqrt(weight)
         maps.amplitude.append(amplitude)
-        maps.mask.append(amplitude_mask(amplitude, options.watershed, noise_rms=noise.astype(np.float32)))
+        maps.noise_rms.append(noise.astype(np.float32))
+        maps.mask.append(region_of(amplitude, maps.noise_rms[-1], options.watershed))
     return maps
 
 
@@ -92,22 +103,41 @@ def mask_radii_inv_a(spots: Spots, largest_inv_a: float) -> FloatArray:
     return radii
 
 
-def phase_amplitude_and_presence(maps: FringeMaps, posterior: FloatArray) -> tuple[Float32Array, Float32Array]:
-    """Combine the maps of the spots to amplitude and presence of each phase, both (y, x, P) float32.
+def region_of(amplitude: Float32Array, noise_rms: Float32Array, options: WatershedOptions) -> BoolArray:
+    """Region (y, x) of an amplitude by the rule of the options."""
+    if options.rule == "otsu":
+        return amplitude_mask(amplitude, options, noise_rms=noise_rms)
+    return half_height_mask(amplitude / noise_rms)
 
-    ``posterior`` (N, P + 1) holds the probabilities of each spot.
-    """
-    n_phases = posterior.shape[1] - 1
-    power = np.zeros((n_phases, *maps.shape), dtype=np.float32)
-    presence = np.zeros_like(power)
-    for amplitude, mask, row in zip(maps.amplitude, maps.mask, posterior.astype(np.float32), strict=True):
+
+def grain_masks(maps: FringeMaps, grains: IntArray, options: WatershedOptions) -> list[BoolArray]:
+    """Region (y, x) of each grain, from the fringes of all of its spots; ``grains`` (N,) numbers them from 0."""
+    masks = []
+    for g in range(int(grains.max(initial=-1)) + 1):
+        rows = np.flatnonzero(grains == g)
+        if len(rows) == 1:
+            masks.append(maps.mask[rows[0]])
+        else:
+            masks.append(region_of(maps.grain_snr(rows), np.ones(maps.shape, dtype=np.float32), options))
+    return masks
+
+
+def phase_amplitude(maps: FringeMaps, posterior: FloatArray) -> Float32Array:
+    """Amplitude (y, x, P) of each phase: root of the sum of squares over spots, weighed by ``posterior`` (N, P + 1)."""
+    power = np.zeros((*maps.shape, posterior.shape[1] - 1), dtype=np.float32)
+    for amplitude, row in zip(maps.amplitude, posterior.astype(np.float32), strict=True):
         for p in np.flatnonzero(row[:-1] > 1e-3):
-            power[p] += row[p] * amplitude**2
-            np.maximum(presence[p], row[p], out=presence[p], where=mask)
-    return (
-        np.ascontiguousarray(np.moveaxis(np.sqrt(power), 0, -1)),
-        np.ascontiguousarray(np.moveaxis(np.clip(presence, 0.0, 1.0), 0, -1)),
-    )
+            power[..., p] += row[p] * amplitude**2
+    return np.sqrt(power)
+
+
+def presence_of(masks: list[BoolArray], posterior: FloatArray, shape: tuple[int, int]) -> Float32Array:
+    """Presence (y, x, P): the largest probability of each phase among the grains (G, P + 1) that cover a position."""
+    presence = np.zeros((*shape, posterior.shape[1] - 1), dtype=np.float32)
+    for mask, row in zip(masks, posterior.astype(np.float32), strict=True):
+        for p in np.flatnonzero(row[:-1] > 1e-3):
+            np.maximum(presence[..., p], row[p], out=presence[..., p], where=mask)
+    return np.clip(presence, 0.0, 1.0)
 
 
 def noise_power(pattern: Pattern, k_inv_a: FloatArray, radius_inv_a: float) -> float:

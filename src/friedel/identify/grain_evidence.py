@@ -209,13 +209,23 @@ def _pairs(spots: GrainSpots, seed: tuple[int, int], model: PhaseModel, log_rang
         if model.visible[i] == 0:
             continue
         near = np.flatnonzero((np.abs(off_b - off_a[f]) < REACH * radial) & (model.visible > 0))
-        cosine = model.g_inv_a[near] @ model.g_inv_a[i] * np.exp(-log_g[near] - log_g[i])
-        angle = np.arccos(np.clip(np.abs(cosine), 0.0, 1.0))
-        fits = near[np.abs(angle - abs(apart)) < REACH * turn]
-        weight = model.family_size[f] * pair_weight(model.g_inv_a, model.visible, i)[fits] / model.pair_total
-        for j, share in zip(fits.tolist(), weight.tolist(), strict=True):
-            if share > 0:
-                yield _plane(spots, seed, (i, j), math.log(share), model, log_range, log_gain, options)
+        cosine = np.abs(model.g_inv_a[near] @ model.g_inv_a[i] * np.exp(-log_g[near] - log_g[i]))
+        fits = np.abs(np.arccos(np.minimum(cosine, 1.0)) - abs(apart)) < REACH * turn
+        weight = model.family_size[f] * pair_weight(model.g_inv_a, model.visible, i)[near] / model.pair_total
+        fits &= weight > 0
+        for j, share in _by_symmetry(near[fits], cosine[fits], weight[fits], model):
+            yield _plane(spots, seed, (i, j), math.log(share), model, log_range, log_gain, options)
+
+
+def _by_symmetry(rows: IntArray, cosine: FloatArray, weight: FloatArray,
+                 model: PhaseModel) -> Iterator[tuple[int, float]]:  # fmt: skip
+    """Take reflections of one family at one angle to the first together: symmetry makes their planes equal."""
+    shares: dict[tuple[int, int], tuple[int, float]] = {}
+    for row, c, share in zip(rows.tolist(), cosine.tolist(), weight.tolist(), strict=True):
+        key = int(model.family[row]), round(c * 1e6)
+        first, total = shares.get(key, (row, 0.0))
+        shares[key] = first, total + share
+    yield from shares.values()
 
 
 def _plane(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], log_share: float, model: PhaseModel,

@@ -106,10 +106,15 @@ def match_grains(
     options = options or EvidenceOptions()
     scale = scale_grid(candidates.scale_sigma, options.lattice_tolerance)
     grains = np.unique(grains, return_inverse=True)[1].astype(np.int64)
+    reach = float(np.abs(scale).max())
+    known: dict[bytes, _Ways] = {}
     for _ in range(MAX_PASSES):
         members = [np.flatnonzero(grains == g) for g in range(int(grains.max(initial=-1)) + 1)]
         parts = [_part(spots, rows) for rows in members]
-        found = [_ways(part, candidates, float(np.abs(scale).max()), options) for part in parts]
+        for rows, part in zip(members, parts, strict=True):
+            if rows.tobytes() not in known:
+                known[rows.tobytes()] = _ways(part, candidates, reach, options)
+        found = [known[rows.tobytes()] for rows in members]
         match = _average(parts, members, found, scale, candidates, options)
         apart = _set_apart(match, members)
         if (apart == match.grains).all():
