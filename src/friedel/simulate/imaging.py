@@ -14,6 +14,7 @@ from friedel.simulate.grains import G_MAX_INV_A, finer_grain
 from friedel.simulate.optics import Complex64Array, Optics, wave_transfer
 from friedel.simulate.sampling import Sampling
 from friedel.simulate.specimen import Specimen, phase_shift
+from friedel.simulate.waves import exit_wave
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def image_spectrum(specimen: Specimen, imaging: Imaging, film: Complex64Array | 
     grains = tuple(finer_grain(grain, factor) for grain in specimen.grains)
     wide = None if film is None else _widened(film, sampling.shape, factor)
     field = phase_shift(Specimen(grains, specimen.film_a), fine, imaging.beam, g_max, wide)
-    wave = fft.fft2(np.exp(1j * field)) * wave_transfer(*fine.frequencies(half=False), imaging.optics)
+    wave = fft.fft2(exit_wave(field)) * wave_transfer(*fine.frequencies(half=False), imaging.optics)
     amplitude = fft.ifft2(wave)
     image = amplitude.real**2 + amplitude.imag**2
     return _narrowed(fft.rfft2(image), sampling.shape, factor)

@@ -15,6 +15,7 @@ from friedel.crystal import scattering_factor_a
 from friedel.simulate.grains import Beams, Grain, beams_of
 from friedel.simulate.optics import Complex64Array
 from friedel.simulate.sampling import Sampling
+from friedel.simulate.waves import plane_waves
 
 #: Atoms per Å³ of amorphous carbon of 2.0 g/cm³.
 FILM_ATOMS_PER_A3 = 0.1
@@ -99,12 +100,9 @@ def _add_grain(field: Complex64Array, grain: Grain, beams: Beams, sampling: Samp
     k, amplitude = wedge_waves(grain, beams, sampling)
     if not len(k) or not grain.region.area_px:
         return
-    window = grain.region.window
-    y, x = (np.arange(part.start, part.stop) for part in window)
-    q = sampling.cycles_per_px(k)
-    along_y = amplitude[:, None] * np.exp(2j * np.pi * q[:, :1] * y)
-    along_x = np.exp(2j * np.pi * q[:, 1:] * x)
-    fringes = along_y.astype(np.complex64).T @ along_x.astype(np.complex64)
+    window, q = grain.region.window, sampling.cycles_per_px(k)
+    along_y, along_x = (plane_waves(q[:, i], part.start, part.stop - part.start) for i, part in enumerate(window))
+    fringes = (amplitude.astype(np.complex64)[:, None] * along_y).T @ along_x
     field[window] += fringes * grain.region.mask
 
 

@@ -13,13 +13,14 @@ from friedel.simulate.camera import drift_transfer, modulation_transfer, noise_v
 from friedel.simulate.grains import Grain, Region, beams_of
 from friedel.simulate.imaging import Imaging, harmonics_limit_inv_a, image_spectrum
 from friedel.simulate.micrograph_truth import SpotLabels
-from friedel.simulate.optics import displacement_a, phase_contrast, wave_transfer
+from friedel.simulate.optics import displacement_a, envelope, phase_contrast
 from friedel.simulate.specimen import Specimen, film_amplitude
+from friedel.simulate.waves import plane_waves
 
 #: Spots with less power than this share of the noise are not listed.
 LEAST_SNR = 0.05
-#: Fringes damped below this are not followed on their way out of the grain.
-_LEAST_TRANSFER = 0.02
+#: Beams below this share of a grain's strongest are not followed on their way out of the grain.
+_LEAST_SHARE = 0.05
 _NO_SPOTS = SpotLabels(
     np.zeros(0, dtype=np.int64), np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zeros((0, 2)),
     np.zeros((0, 2)), np.zeros(0), np.zeros((0, 2, 2)),
@@ -74,7 +75,7 @@ def _label_grain(number: int, grain: Grain, specimen: Specimen, imaging: Imaging
 def _windowed_harmonics(grain: Grain, imaging: Imaging, q: FloatArray) -> AnyArray:
     """Transform (N,) of a lone grain's intensity under the diffractogram's window at q (N, 2) in cycles per pixel."""
     sampling = imaging.sampling
-    start, shape = _window_with_margin(grain.region, imaging)
+    start, shape = _window_with_margin(grain, imaging)
     alone = replace(
         grain,
         region=Region((grain.region.offset_px[0] - start[0], grain.region.offset_px[1] - start[1]), grain.region.mask),
@@ -86,19 +87,19 @@ def _windowed_harmonics(grain: Grain, imaging: Imaging, q: FloatArray) -> AnyArr
     for first, length, whole in zip(start, shape, sampling.shape, strict=True):
         places = np.arange(first, first + length)
         weights.append(np.where((places >= 0) & (places < whole), window_1d("tukey", whole)[places % whole], 0.0))
-    waves = [np.exp(-2j * np.pi * q[:, i : i + 1] * np.arange(shape[i])) * weights[i] for i in (0, 1)]
-    return np.asarray(((waves[0].astype(np.complex64) @ image) * waves[1]).sum(axis=1))
+    image *= np.outer(*weights).astype(np.float32)
+    along_y, along_x = (plane_waves(-q[:, i], 0, shape[i]) for i in (0, 1))
+    return np.asarray(((along_y @ image) * along_x).sum(axis=1))
 
 
-def _window_with_margin(region: Region, imaging: Imaging) -> tuple[tuple[int, int], tuple[int, int]]:
-    """First pixel and shape of the part of the picture that the fringes of a region reach, of even, fast lengths."""
-    sampling = imaging.sampling
-    k = np.linspace(0, harmonics_limit_inv_a(sampling), 64)
-    azimuth = np.arange(0, np.pi, np.pi / 8)[:, None]
-    ky, kx = k * np.sin(azimuth), k * np.cos(azimuth)
-    passed = np.abs(wave_transfer(ky, kx, imaging.optics)) > _LEAST_TRANSFER
-    reach_a = float(np.hypot(*displacement_a(ky, kx, imaging.optics))[passed].max())
-    margin = int(reach_a * 2 * sampling.nyquist_inv_a) + 8
+def _window_with_margin(grain: Grain, imaging: Imaging) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First pixel and shape of the part of the picture that the fringes of a grain reach, of even, fast lengths."""
+    sampling, region = imaging.sampling, grain.region
+    beams = beams_of(grain, imaging.beam, harmonics_limit_inv_a(sampling))
+    ky, kx = beams.k_inv_a.T
+    passed = np.abs(beams.amplitudes(grain.thickness_a)) * envelope(ky, kx, imaging.optics)
+    reach_a = np.hypot(*displacement_a(ky, kx, imaging.optics))[passed > _LEAST_SHARE * passed.max(initial=0.0)]
+    margin = int(reach_a.max(initial=0.0) * 2 * sampling.nyquist_inv_a) + 8
     start, shape = [], []
     for first, length, whole in zip(region.offset_px, region.mask.shape, sampling.shape, strict=True):
         wanted = max(16, 2 * int(fft.next_fast_len((length + 2 * margin + 1) // 2, real=False)))
