@@ -21,8 +21,9 @@ from friedel.nets.training.generator import (  # noqa: E402
     targets,
 )
 from friedel.nets.training.kinematics import build_bank, diffract_batch, orientations  # noqa: E402
-from friedel.nets.training.noise import Plane, count_batch, draw_noise_batch, expect_batch, pack  # noqa: E402
+from friedel.nets.training.noise import Plane, count_batch, draw_noise_batch, expect_batch, pack, repair_batch  # noqa: E402
 from friedel.nets.training.render import invert_about, render_spots, spread_disks  # noqa: E402
+from friedel.patterns.repair import remove_spikes  # noqa: E402
 from friedel.simulate.detector import Detector, electrons_of  # noqa: E402
 from friedel.simulate.diffraction import SpotPattern, diffract, orient  # noqa: E402
 from friedel.simulate.noise import Noise, NoiseRanges, count, distort, draw_noise, expect  # noqa: E402
@@ -126,6 +127,14 @@ def test_counts_have_the_mean_and_the_variance_of_the_factory(is_counting):
     assert twin.var() == pytest.approx(factory.var(), rel=0.06)
     assert (twin > 9.0).mean() == pytest.approx((factory > 9.0).mean(), rel=0.3)
     assert np.quantile(twin, 0.9) == pytest.approx(np.quantile(factory, 0.9), abs=0.15)
+
+
+def test_spikes_are_repaired_as_before_a_network_is_used():
+    rng = np.random.default_rng(5)
+    counts = rng.poisson(1.5, (3, 40, 52)).astype(np.float32)
+    counts[rng.integers(3, size=30), rng.integers(40, size=30), rng.integers(52, size=30)] = 60.0
+    counts[0, 0, 0] = 90.0
+    np.testing.assert_allclose(repair_batch(torch.tensor(counts)).numpy(), remove_spikes(counts, gain=1.0))
 
 
 def test_drawn_settings_keep_to_the_ranges_and_to_their_chance():

@@ -21,6 +21,7 @@ from friedel.nets.training.noise import (
     draw_noise_batch,
     electrons_of_batch,
     expect_batch,
+    repair_batch,
     spread_batch,
 )
 from friedel.nets.training.render import blobs, invert_about, render_spots, spread_disks
@@ -170,8 +171,9 @@ def generate(bank: Bank, ranges: PatternRanges, n: int, seed: Iterable[int], *, 
     width = torch.sqrt(sigma**2 + noise["blur_px"] ** 2 + noise["psf_px"] ** 2)
     spot_kind = _judge(px, electrons, expected, noise["dose_electrons"], width, radius)
     told = plane.centre_px + _centre_error(ranges, n, rng, device)
-    return Batch(gain * electrons_of_batch(units, noise), gain * expected, told, plane.centre_px, px, electrons,
-                 spot_kind, width, radius, noise["dose_electrons"], kind)  # fmt: skip
+    counts = repair_batch(gain * electrons_of_batch(units, noise))
+    return Batch(counts, gain * expected, told, plane.centre_px, px, electrons, spot_kind,
+                 width, radius, noise["dose_electrons"], kind)  # fmt: skip
 
 
 def _noise_of(kind: IntArray, noise: NoiseBatch) -> NoiseBatch:

@@ -11,12 +11,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from friedel.core.arrays import AnyArray
 from friedel.nets.training.render import blur_transfer, filter_batch
 from friedel.simulate.detector import Detector
 from friedel.simulate.noise import SECOND_RING, Noise, NoiseRanges
 from friedel.simulate.ranges import Range
+
+#: What counts as a spike; see ``friedel.patterns.repair``.
+_SPIKE_RATIO, _SPIKE_ELECTRONS = 5.0, 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,6 +191,32 @@ def count_batch(expected: Tensor, noise: NoiseBatch, rng: torch.Generator) -> Te
 def electrons_of_batch(units: Tensor, noise: NoiseBatch) -> Tensor:
     """Turn what the cameras write back into electrons; what reads below the dark level counts as none."""
     return ((units - noise.image("offset")) / noise.image("gain")).clamp_min(0.0)
+
+
+def repair_batch(electrons: Tensor) -> Tensor:
+    """Replace spikes (n, ky, kx) by the median of their neighbours, as is done to patterns before a network sees them.
+
+    The twin of ``friedel.patterns.repair.remove_spikes`` for electrons.
+    """
+    ky, kx = electrons.shape[1:]
+    padded = functional.pad(electrons[:, None], (1, 1, 1, 1), mode="reflect")[:, 0]
+    first = torch.full_like(electrons, -torch.inf)
+    second = first
+    for dy, dx in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)):
+        value = padded[:, dy : dy + ky, dx : dx + kx]
+        second = torch.maximum(second, torch.minimum(first, value))
+        first = torch.maximum(first, value)
+    bad = electrons > _SPIKE_RATIO * second.clamp_min(0.0) + _SPIKE_ELECTRONS
+    where = bad.nonzero()
+    if not len(where):
+        return electrons
+    kept = functional.pad(torch.where(bad, torch.nan, electrons)[:, None], (2, 2, 2, 2), mode="reflect")[:, 0]
+    steps = torch.arange(5, device=electrons.device)
+    rows, columns = where[:, 1, None, None] + steps[:, None], where[:, 2, None, None] + steps
+    around = kept[where[:, 0, None, None], rows, columns].flatten(1)
+    out = electrons.clone()
+    out[bad] = torch.nanquantile(around, 0.5, dim=1).nan_to_num(0.0)
+    return out
 
 
 def _gaps(noise: NoiseBatch, size: torch.Size) -> Tensor:
