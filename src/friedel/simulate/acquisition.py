@@ -168,7 +168,7 @@ class ComputedPatterns:
         positions = np.arange(self.shape[0] * self.shape[1]).reshape(self.shape[:2])[key[:2]]
         patterns = [self.pattern(*divmod(int(i), self.shape[1])) for i in np.ravel(positions)]
         stack = np.asarray(patterns, dtype=self.dtype).reshape(*np.shape(positions), *self.shape[2:])
-        return np.asarray(stack[(..., *key[2:])] if key[2:] else stack)
+        return np.asarray(stack[(*[slice(None)] * np.ndim(positions), *key[2:])])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
         return np.asarray(self[:], dtype=dtype)

@@ -8,6 +8,7 @@ see no difference; the others are streaked.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def diffract_stack(
     uvw
         [001], where the beam passes all slabs in turn, or [uv0], where it runs along the layers.
     thickness_a
-        Thickness along the beam; along [001] the slabs share it.
+        Thickness along the beam edge-on; along [001] the height of the stack counts.
 
     Returns
     -------
@@ -116,17 +117,18 @@ def diffract_stack(
 
     Notes
     -----
-    Along [001], all beams together: each slab scatters as a thin crystal of its own (``bloch_shares``), moved by its
-    shift, and passes what it makes on to the next (multislice by slabs: Kirkland, Advanced Computing in Electron
-    Microscopy, 2nd ed., section 6.4). Edge-on, the kinematic sum over the slabs, F(h, k, l) with l any real number
-    (Warren, X-ray Diffraction, 1969, ch. 13), which saturates as in two-beam theory; a reflection of a perfect stack
-    then has the same light as in ``diffract``.
+    Along [001], all beams together: each slab is a phase grating, moved by its shift, between two halves of free
+    flight (multislice: Kirkland, Advanced Computing in Electron Microscopy, 2nd ed., section 6.4). Edge-on, the
+    kinematic sum over the slabs, F(h, k, l) with l any real number (Warren, X-ray Diffraction, 1969, ch. 13), which
+    saturates as in two-beam theory; a reflection of a perfect stack then has the same light as in ``diffract``.
     """
     u, v, w = uvw
     if not ((u == v == 0 and w != 0) or (w == 0 and (u or v))):
         raise DataError(f"A faulted stack is seen along [001] or edge-on, along [uv0]; got [{u} {v} {w}].")
     turn = rotations(Conditions.of(thickness_a, rotation_rad, tilt_mrad))[0] @ zone_frame(stack.crystal, uvw)
-    return (_in_plan if w else _edge_on)(stack, beam, turn, k_max_inv_a, thickness_a)
+    if w:
+        return _in_plan(stack, beam, turn, k_max_inv_a)
+    return _edge_on(stack, beam, turn, k_max_inv_a, thickness_a)
 
 
 def stack_factors(stack: Stack, hkl: FloatArray) -> ComplexArray:
@@ -162,46 +164,41 @@ def _parts(crystal: Crystal, hkl: FloatArray) -> tuple[ComplexArray, ComplexArra
 
 
 def _rods(crystal: Crystal, k_max_inv_a: float) -> IntArray:
-    """Indices hk (R, 2) of the rods within reach, 00 left out."""
+    """Indices hk (R, 2) of the rods within reach, 00 among them."""
     reach = int(k_max_inv_a * max(crystal.cell[:2])) + 1
     hk = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     radius = np.linalg.norm(crystal.g_inv_a(np.column_stack([hk, np.zeros(len(hk))])), axis=1)
     return np.asarray(hk[radius <= k_max_inv_a])
 
 
-def _in_plan(stack: Stack, beam: Beam, turn: FloatArray, k_max_inv_a: float, thickness_a: float) -> SpotPattern:
+def _in_plan(stack: Stack, beam: Beam, turn: FloatArray, k_max_inv_a: float) -> SpotPattern:
     crystal = stack.crystal
     hk = _rods(crystal, k_max_inv_a)
     hkl = np.column_stack([hk, np.zeros(len(hk))])
     g = crystal.g_inv_a(hkl) @ turn.T
-    s = _excitation(g, beam)
-    height_a = thickness_a / stack.n_slabs
-    through = {shifted: _slab_matrix(crystal, beam, hk, s, height_a, shifted) for shifted in (False, True)}
-    above = stack.is_shifted_above
+    half_way = np.exp(1j * np.pi * crystal.cell[2] / 3.0 * _excitation(g, beam))
+    gratings = [_grating(crystal, beam, k_max_inv_a, shifted) for shifted in (False, True)]
     lateral = np.concatenate([[0], np.cumsum(stack.is_shifted)])[:, None] * _SHIFT
+    moves = np.exp(-2j * np.pi * (lateral @ hk.T))
     wave = (~hk.any(axis=1)).astype(np.complex128)
-    for shifted, place in zip(above, lateral, strict=True):
-        move = np.exp(-2j * np.pi * (hk @ place))
-        wave = move * (through[bool(shifted)] @ (move.conj() * wave))
+    for shifted, move in zip(stack.is_shifted_above, moves, strict=True):
+        wave = half_way * move * (gratings[int(shifted)] @ (move.conj() * half_way * wave))
     share = np.abs(wave) ** 2
     is_rod = hk.any(axis=1)
     return SpotPattern(hkl[is_rod].astype(np.int64), g[is_rod, :2], share[is_rod], float(share[~is_rod][0]))
 
 
-def _slab_matrix(
-    crystal: Crystal, beam: Beam, hk: IntArray, s: FloatArray, height_a: float, shifted: bool
-) -> ComplexArray:
-    """What one slab and the gap above it make of the amplitudes (R,) of all beams, (R, R)."""
-    difference = (hk[:, None] - hk).reshape(-1, 2)
-    hkl, inverse = np.unique(difference, axis=0, return_inverse=True)
+@lru_cache(maxsize=16)
+def _grating(crystal: Crystal, beam: Beam, k_max_inv_a: float, shifted: bool) -> ComplexArray:
+    """What the potential of one slab and the gap above it makes of the amplitudes (R,) of all beams, (R, R)."""
+    hk = _rods(crystal, k_max_inv_a)
+    hkl, inverse = np.unique((hk[:, None] - hk).reshape(-1, 2), axis=0, return_inverse=True)
     slab, alkali = _parts(crystal, np.column_stack([hkl, np.zeros(len(hkl))]))
     factor = slab + alkali * np.exp(2j * np.pi * (hkl @ _SHIFT) * (2.0 if shifted else 0.0))
-    # A slab is a third of the cell, in volume too.
-    coupling = extinction_inv_a(crystal, beam, np.full(1, 3.0)) * factor.conj()
-    matrix = 0.5 * coupling[inverse.ravel()].reshape(len(hk), len(hk))
-    np.fill_diagonal(matrix, s)
-    values, vectors = np.linalg.eigh(matrix)
-    return np.asarray((vectors * np.exp(2j * np.pi * height_a * values)) @ vectors.conj().T)
+    # A slab is a third of the cell, in volume too; conjugated as in ``bloch_shares``.
+    coupling = 0.5 * extinction_inv_a(crystal, beam, np.full(1, 3.0)) * factor.conj()
+    values, vectors = np.linalg.eigh(coupling[inverse.ravel()].reshape(len(hk), len(hk)))
+    return np.asarray((vectors * np.exp(2j * np.pi * crystal.cell[2] / 3.0 * values)) @ vectors.conj().T)
 
 
 def _edge_on(stack: Stack, beam: Beam, turn: FloatArray, k_max_inv_a: float, thickness_a: float) -> SpotPattern:
