@@ -54,16 +54,18 @@ def test_patterns_are_the_same_however_they_are_read(cathode: SimulatedScan) -> 
 def test_spots_lie_where_zone_and_rotation_of_the_truth_put_them() -> None:
     rng = np.random.default_rng(5)
     crystals = load_phases(["au", "lif", "nmc811-o3"]).crystals
-    simulated = simulate_scan(voronoi_sample(crystals, (10, 13), rng, n_grains=6), replace(QUICK, bend_mrad=0.0), 5)
+    grains = voronoi_sample(crystals, (10, 13), rng, n_grains=6)
+    clear = Sample(tuple(replace(region, halo_share=0.0) for region in grains.regions), grains.where)
+    simulated = simulate_scan(clear, replace(QUICK, bend_mrad=0.0), 5)
     checked = 0
     for p, crystal in enumerate(crystals):
         for ry, rx in np.argwhere(simulated.truth.presence[..., p] > 0)[::7]:
             u, v, w = (int(x) for x in simulated.zone_axis[ry, rx, p])
             net = zone_net(crystal, (u, v, w), 0.85)
             strong = net.f2 > 0.3 * net.f2.max()
-            turned = [turn(net.k_inv_a[strong], simulated.rotation_deg[ry, rx, p] + more) for more in (0.0, 20.0)]
-            here, beside = (light_at(simulated, ry, rx, k).mean() for k in turned)
-            assert here > 3 * beside
+            angles = simulated.rotation_deg[ry, rx, p] + np.arange(0.0, 180.0, 11.0)
+            light = [light_at(simulated, ry, rx, turn(net.k_inv_a[strong], a)).mean() for a in angles]
+            assert light[0] > 5 * np.median(light)
             checked += 1
     assert checked >= 6
 
