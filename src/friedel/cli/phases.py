@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from friedel.cli.phases_fetch import fetch
 from friedel.cli.progress import friendly_errors
 from friedel.core.errors import CrystalError
 from friedel.crystal import (
@@ -25,6 +26,8 @@ from friedel.crystal import (
 )
 
 app = typer.Typer(help="The phase library: CIF files by name, their cells and reflections.", no_args_is_help=True)
+
+app.command("fetch")(fetch)
 
 Name = Annotated[str, typer.Argument(help="Name in the library, or path to a .cif file.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]

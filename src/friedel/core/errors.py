@@ -23,6 +23,10 @@ class CrystalError(FriedelError):
     """A crystal structure is unknown, unreadable or impossible."""
 
 
+class FetchError(FriedelError):
+    """A web service cannot be reached, refuses, or answers with something else than was asked for."""
+
+
 class RecipeError(FriedelError):
     """A recipe has a wrong key, type or value."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from friedel.crystal.atoms import UnitCellAtoms, chemical_formula, density_g_cm3, unit_cell_atoms
     from friedel.crystal.cif import read_cif
+    from friedel.crystal.cif_text import cif_text
     from friedel.crystal.factors import scattering_factor_a, structure_factors
     from friedel.crystal.hkl import Reflections, all_reflections, reflections
     from friedel.crystal.isotypes import load_isotypes
@@ -30,6 +31,7 @@ __all__ = [
     "add_phase",
     "all_reflections",
     "chemical_formula",
+    "cif_text",
     "crystal_of_atoms",
     "density_g_cm3",
     "is_hexagonal_net",
@@ -55,6 +57,7 @@ __all__ = [
 _HOMES = {
     "atoms": ("UnitCellAtoms", "chemical_formula", "density_g_cm3", "unit_cell_atoms"),
     "cif": ("read_cif",),
+    "cif_text": ("cif_text",),
     "factors": ("scattering_factor_a", "structure_factors"),
     "hkl": ("Reflections", "all_reflections", "reflections"),
     "isotypes": ("load_isotypes",),

@@ -153,6 +153,11 @@ def load_phases(names: Iterable[str | Path]) -> PhaseSet:
     return PhaseSet(tuple(load_phase(name) for name in names))
 
 
+def is_shipped_name(name: str) -> bool:
+    """Whether a phase that ships with friedel goes by this name."""
+    return _key(name) in {*map(_key, _shipped_names()), *ALIASES}
+
+
 def load_shipped_phases() -> tuple[Crystal, ...]:
     """Load every phase that ships with friedel, in the order of their names, and none of the user's own."""
     with as_file(files(__package__) / "library") as folder:
