@@ -21,9 +21,9 @@ from scipy.spatial.transform import Rotation
 
 from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from friedel.crystal import Crystal, all_reflections, load_phase, zone_axes
-from friedel.identify.grain_evidence import GrainSpots
 from friedel.identify.joint import SCALE_SIGMAS, Candidates, match_grains
 from friedel.identify.phase_model import cubic_models, phase_model
+from friedel.identify.plane_fit import EvidenceOptions, GrainSpots
 from friedel.simulate.optics import Optics, phase_contrast
 
 DOCS = Path(__file__).parents[1] / "docs" / "spacings.md"
@@ -35,6 +35,8 @@ ANNULUS_INV_A = (0.2, 1 / 1.2)
 ENERGY_KEV, FOUND_SNR = 300.0, 12.0
 POSITION_SIGMA_INV_A, LATTICE_SIGMA, LOG_SCATTER = 0.0008, 0.002, 0.7
 HELD_OUT = 50_000
+#: The lists have no anisotropy; in an image it is fitted.
+SQUARE_PIXELS = EvidenceOptions(stretch_sigma=0.001)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +138,7 @@ class Namer:
         sigma = POSITION_SIGMA_INV_A / radius
         spots = GrainSpots(image.k_inv_a, sigma, sigma, image.log_snr, math.log(FOUND_SNR), ANNULUS_INV_A[0])
         grains = np.arange(len(radius)) if lone else image.grain
-        posterior = match_grains(spots, grains, self.candidates).posterior
+        posterior = match_grains(spots, grains, self.candidates, SQUARE_PIXELS).posterior
         return self.names[posterior.argmax(axis=1)], posterior.max(axis=1)
 
 

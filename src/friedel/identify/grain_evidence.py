@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,79 +10,25 @@ import numpy as np
 from scipy import special
 
 from friedel.core.arrays import FloatArray, IntArray
-from friedel.identify.phase_model import CUBIC_STEP, LEAST_SINE, PhaseModel, in_plane, pair_weight, zone_of
+from friedel.identify.phase_model import CUBIC_STEP, PhaseModel, in_plane, pair_weight, zone_of
+from friedel.identify.plane_fit import (
+    EvidenceOptions,
+    GrainSpots,
+    fit_positions,
+    laid_on,
+    nearest_position,
+    position_sigma,
+    seed_pairs,
+)
 
 #: What double diffraction lends a reflection that vanishes, relative to the strongest of its phase.
 TWICE_F2 = 0.02
-#: Brightest spots of a grain that are tried as the two that set its orientation.
-MAX_SEEDS = 4
 #: Residuals up to this many sigmas are taken for errors of measurement.
 REACH = 3.5
 #: Hypotheses this far (natural logarithm) below the best of a grain are dropped.
 NEGLIGIBLE = 12.0
 
 LogGain = Callable[[FloatArray], FloatArray]
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceOptions:
-    """What is assumed of grains and spots.
-
-    Parameters
-    ----------
-    lattice_tolerance
-        Relative one-sigma difference between a grain's lattice and the reference, common to all of its spots.
-    shear_tolerance
-        Relative one-sigma error of single spots beyond that of their measurement: shear, and the pull of the
-        transfer function's slope.
-    stranger_share
-        Share of the spots of a group that belong to another grain.
-    log_scatter
-        One-sigma scatter of the natural logarithm of the power of spots about the kinematic one: tilt, thickness,
-        dynamical diffraction.
-    hidden_share
-        Share of reflections that a grain does not show for reasons beyond that scatter.
-    """
-
-    lattice_tolerance: float = 0.003
-    shear_tolerance: float = 0.002
-    stranger_share: float = 0.1
-    log_scatter: float = 2.0
-    hidden_share: float = 0.3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GrainSpots:
-    """Spots (n, ...) of one grain.
-
-    Parameters
-    ----------
-    k_inv_a
-        Positions (n, 2), 1/Å.
-    radial_sigma, azimuth_sigma
-        Relative one-sigma error of the distance from the centre, and that of the azimuth in rad.
-    log_snr
-        Natural logarithm of the peak power over the noise.
-    least_log_snr
-        The same of the faintest spot that would be found.
-    innermost_inv_a
-        Distance from the centre within which spots were not searched.
-    """
-
-    k_inv_a: FloatArray
-    radial_sigma: FloatArray
-    azimuth_sigma: FloatArray
-    log_snr: FloatArray
-    least_log_snr: float
-    innermost_inv_a: float
-
-    def __len__(self) -> int:
-        return len(self.k_inv_a)
-
-    @property
-    def log_d(self) -> FloatArray:
-        """Natural logarithm of the spacings in Å."""
-        return np.asarray(-np.log(np.hypot(*self.k_inv_a.T)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,16 +113,6 @@ def log_unknown(spots: GrainSpots, cubic: Sequence[PhaseModel], log_range: float
     return float(special.logsumexp([free, lattice, symmetric])) - math.log(3)
 
 
-def seed_pairs(spots: GrainSpots, rows: IntArray | None = None) -> Iterator[tuple[int, int]]:
-    """Pairs of bright spots (of these rows) that are not nearly parallel, brightest first."""
-    rows = np.arange(len(spots)) if rows is None else rows
-    bright = rows[np.argsort(-spots.log_snr[rows], kind="stable")][:MAX_SEEDS]
-    for a, b in itertools.combinations(bright.tolist(), 2):
-        u, v = spots.k_inv_a[a], spots.k_inv_a[b]
-        if abs(u[0] * v[1] - u[1] * v[0]) > LEAST_SINE * np.hypot(*u) * np.hypot(*v):
-            yield a, b
-
-
 def _lone(spots: GrainSpots, model: PhaseModel, log_range: float, reach: float,
           options: EvidenceOptions) -> Iterator[Hypothesis]:  # fmt: skip
     """One spot is of the phase, all others are strangers."""
@@ -185,7 +120,7 @@ def _lone(spots: GrainSpots, model: PhaseModel, log_range: float, reach: float,
     stranger = math.log(options.stranger_share / (log_range * math.pi))
     log_free = (n - 1) * stranger - math.log(n) + _log_powers(spots.log_snr, options)
     for i in range(n):
-        variance = float(spots.radial_sigma[i]) ** 2 + options.lattice_tolerance**2 + options.shear_tolerance**2
+        variance = _lone_variance(float(spots.radial_sigma[i]), options)
         off = spots.log_d[i] + np.log(model.radius_inv_a[model.first])
         for f in np.flatnonzero((np.abs(off) < reach + REACH * math.sqrt(variance)) & (model.first_share > 0)):
             rows = np.full(n, -1, dtype=np.int64)
@@ -194,14 +129,20 @@ def _lone(spots: GrainSpots, model: PhaseModel, log_range: float, reach: float,
             yield Hypothesis(rows, log_weight + log_free, 1 / variance, float(off[f]))
 
 
+def _lone_variance(radial_sigma: float, options: EvidenceOptions) -> float:
+    """Variance of the logarithm of the spacing of a lone spot."""
+    return radial_sigma**2 + options.lattice_tolerance**2 + options.spot_tolerance**2 + options.stretch_sigma**2
+
+
 def _pairs(spots: GrainSpots, seed: tuple[int, int], model: PhaseModel, log_range: float, reach: float,
            log_gain: LogGain, options: EvidenceOptions) -> Iterator[Hypothesis]:  # fmt: skip
     """Two spots set plane and rotation; the others follow or are strangers."""
     a, b = seed
     log_g = np.log(model.radius_inv_a)
     off_a, off_b = spots.log_d[a] + log_g[model.first], spots.log_d[b] + log_g
-    radial = np.hypot(np.hypot(*spots.radial_sigma[[a, b]]), math.sqrt(2) * options.shear_tolerance)
-    turn = np.hypot(np.hypot(*spots.azimuth_sigma[[a, b]]), math.sqrt(2) * options.shear_tolerance)
+    common = 2 * options.spot_tolerance**2 + 4 * options.stretch_sigma**2
+    radial = math.sqrt(float((spots.radial_sigma[[a, b]] ** 2).sum()) + common)
+    turn = math.sqrt(float((spots.azimuth_sigma[[a, b]] ** 2).sum()) + common)
     azimuth = np.arctan2(spots.k_inv_a[:, 0], spots.k_inv_a[:, 1])
     apart = (azimuth[b] - azimuth[a] + 0.5 * np.pi) % np.pi - 0.5 * np.pi
     for f in np.flatnonzero(np.abs(off_a) < reach + REACH * (radial + options.lattice_tolerance)):
@@ -232,79 +173,25 @@ def _plane(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], log_
            log_range: float, log_gain: LogGain, options: EvidenceOptions) -> Hypothesis:  # fmt: skip
     """Index all spots of a grain in the plane that two of them set."""
     plane, vanishes = in_plane(model, zone_of(model.hkl[pair[0]], model.hkl[pair[1]]))
-    predicted = laid_on(spots, seed, pair, model)[plane]
-    both = np.concatenate([predicted, -predicted])
-    distance = np.linalg.norm(spots.k_inv_a[:, None] - both, axis=2)
-    nearest = distance.argmin(axis=1)
-    length = np.hypot(*spots.k_inv_a.T)
-    sigma = length * np.hypot(np.maximum(spots.radial_sigma, spots.azimuth_sigma), options.shear_tolerance)
-    # The error of the seeds, and of their plane, adds to that of the spot.
-    is_own = distance[np.arange(len(spots)), nearest] < REACH * math.sqrt(2) * sigma
-    index = np.where(is_own, nearest % len(plane), -1)
+    predicted, steps = laid_on(spots, seed, pair, plane, model)
+    nearest, distance = nearest_position(spots, predicted)
+    is_own = distance < REACH * position_sigma(spots, seed, steps[nearest], options)
+    index = np.where(is_own, nearest, -1)
     for spot, row in zip(seed, pair, strict=True):
         index[spot] = int(np.flatnonzero(plane == row)[0])
-    rows = np.where(index >= 0, plane[index], -1)
     strength = np.where(vanishes, TWICE_F2, np.maximum(model.relative_f2[plane], TWICE_F2))
+    fit = fit_positions(spots, seed, pair, plane, index, model, options)
+    if (fit.misfit > REACH).any():
+        index[np.flatnonzero(index >= 0)[fit.misfit > REACH]] = -1
+        fit = fit_positions(spots, seed, pair, plane, index, model, options)
     own = np.flatnonzero(index >= 0)
     chosen = strength**0.25
-    extra = [i for i in own if i not in seed]
+    extra = np.setdiff1d(own, seed)
     log_weight = log_share - math.log(2)  # either handedness
     log_weight += float(np.log((1 - options.stranger_share) * chosen[index[extra]] / chosen.sum()).sum())
     log_weight += (len(spots) - len(own)) * math.log(options.stranger_share / (log_range * math.pi))
-    log_weight += _log_azimuths(spots, own, both[np.where(index >= 0, nearest, 0)], options)
     log_weight += _log_intensities(spots, own, index, np.log(strength), predicted, log_gain, options)
-    return _with_lengths(spots, rows, own, model, log_weight, options)
-
-
-def laid_on(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], model: PhaseModel) -> FloatArray:
-    """Positions (M, 2) of all reflections, projected into the plane of two and laid onto two spots."""
-    g1, g2 = model.g_inv_a[list(pair)]
-    k1, k2 = spots.k_inv_a[list(seed)]
-    if (g1 @ g2) * (k1 @ k2) < 0:
-        g2 = -g2
-    along = g1 / np.linalg.norm(g1)
-    across = g2 - (g2 @ along) * along
-    across /= np.linalg.norm(across)
-    flat = np.stack([model.g_inv_a @ along, model.g_inv_a @ across], axis=1)
-    to_x = k1 / np.hypot(*k1)
-    to_y = np.array([-to_x[1], to_x[0]])
-    to_y *= np.sign(k2 @ to_y)
-    laid = flat @ np.stack([to_x, to_y])
-    seen = laid[list(pair)] * np.sign((laid[list(pair)] * spots.k_inv_a[list(seed)]).sum(axis=1))[:, None]
-    scale = np.exp(np.mean(np.log(np.hypot(*spots.k_inv_a[list(seed)].T) / np.hypot(*seen.T))))
-    turn = np.mean([math.remainder(_azimuth(k) - _azimuth(p), 2 * math.pi) for k, p in
-                    zip(spots.k_inv_a[list(seed)], seen, strict=True)])  # fmt: skip
-    c, s = math.cos(turn), math.sin(turn)
-    return np.asarray(scale * laid @ np.array([[c, -s], [s, c]]))
-
-
-def _azimuth(k: FloatArray) -> float:
-    return math.atan2(k[0], k[1])
-
-
-def _log_azimuths(spots: GrainSpots, own: IntArray, predicted: FloatArray, options: EvidenceOptions) -> float:
-    """Log density of the azimuths of spots, the grain's own averaged out evenly over half a turn."""
-    k, p = spots.k_inv_a[own], predicted[own]
-    off = np.arctan2(k[:, 0], k[:, 1]) - np.arctan2(p[:, 0], p[:, 1])
-    off = (off + 0.5 * np.pi) % np.pi - 0.5 * np.pi
-    weight = 1 / (spots.azimuth_sigma[own] ** 2 + options.shear_tolerance**2)
-    total = float(weight.sum())
-    chi2 = float((weight * off**2).sum()) - float(weight @ off) ** 2 / total
-    log_norm = 0.5 * float(np.log(weight / (2 * np.pi)).sum()) + 0.5 * math.log(2 * np.pi / total)
-    return log_norm - 0.5 * chi2 - math.log(math.pi)
-
-
-def _with_lengths(spots: GrainSpots, rows: IntArray, own: IntArray, model: PhaseModel, log_weight: float,
-                  options: EvidenceOptions) -> Hypothesis:  # fmt: skip
-    """Add the density of the spacings, all under one error of scale and one of the grain's lattice."""
-    off = spots.log_d[own] + np.log(model.radius_inv_a[rows[own]])
-    weight = 1 / (spots.radial_sigma[own] ** 2 + options.shear_tolerance**2)
-    total = float(weight.sum())
-    centre = float(weight @ off) / total
-    chi2 = float((weight * (off - centre) ** 2).sum())
-    curvature = 1 / (1 / total + options.lattice_tolerance**2)
-    log_norm = 0.5 * (float(np.log(weight / (2 * np.pi)).sum()) + math.log(curvature / total))
-    return Hypothesis(rows, log_weight + log_norm - 0.5 * chi2, curvature, centre)
+    return Hypothesis(np.where(index >= 0, plane[index], -1), log_weight + fit.log_density, fit.curvature, fit.centre)
 
 
 def _log_powers(log_power: FloatArray, options: EvidenceOptions) -> float:
@@ -349,16 +236,14 @@ def _log_lattice(spots: GrainSpots, seed: tuple[int, int], log_range: float, opt
     """
     steps = np.arange(-3, 4)
     mn = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-    nodes = mn[(mn[:, 0] > 0) | ((mn[:, 0] == 0) & (mn[:, 1] > 0))] @ spots.k_inv_a[list(seed)]
-    nodes = nodes[_within_seen(spots, nodes)]
+    mn = mn[(mn[:, 0] > 0) | ((mn[:, 0] == 0) & (mn[:, 1] > 0))]
+    mn = mn[_within_seen(spots, mn @ spots.k_inv_a[list(seed)])]
+    nodes = mn @ spots.k_inv_a[list(seed)]
     rest = np.delete(np.arange(len(spots)), seed)
-    k = spots.k_inv_a[rest]
-    length = np.hypot(*k.T)
-    radial = np.hypot(spots.radial_sigma[rest], options.shear_tolerance)
-    turn = np.hypot(spots.azimuth_sigma[rest], options.shear_tolerance)
-    sigma = length * np.sqrt(radial * turn) * math.sqrt(2)
-    chi2 = (np.linalg.norm(k[:, None] - np.concatenate([nodes, -nodes]), axis=2).min(axis=1) / sigma) ** 2
-    density = np.exp(-0.5 * chi2) * length**2 / (2 * math.pi * sigma**2) / len(nodes)
+    row, distance = nearest_position(spots, nodes)
+    sigma = position_sigma(spots, seed, mn[row], options)[rest]
+    density = np.exp(-0.5 * (distance[rest] / sigma) ** 2) / (2 * math.pi * sigma**2) / len(nodes)
+    density *= (spots.k_inv_a[rest] ** 2).sum(axis=1)
     stranger = options.stranger_share / (log_range * math.pi)
     own = (1 - options.stranger_share) * density
     n_seen = 2 + float((own / (own + stranger)).sum())

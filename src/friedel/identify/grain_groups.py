@@ -9,9 +9,9 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from friedel.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
-from friedel.identify.grain_evidence import EvidenceOptions, GrainSpots, laid_on, seed_pairs
 from friedel.identify.joint import JointMatch
 from friedel.identify.phase_model import PhaseModel, in_plane, zone_of
+from friedel.identify.plane_fit import EvidenceOptions, GrainSpots, laid_on, seed_pairs
 
 #: Spots are of one grain if their regions have at least this share (intersection over union) in common.
 MIN_COMMON = 0.45
@@ -69,7 +69,7 @@ def _net(spots: GrainSpots, rows: IntArray, reflections: IntArray, model: PhaseM
     for a, b in seed_pairs(spots, rows):
         pair = int(reflections[rows == a][0]), int(reflections[rows == b][0])
         plane, _ = in_plane(model, zone_of(model.hkl[pair[0]], model.hkl[pair[1]]))
-        return laid_on(spots, (a, b), pair, model)[plane]
+        return laid_on(spots, (a, b), pair, plane, model)[0]
     return np.zeros((0, 2))
 
 
@@ -79,7 +79,7 @@ def _on_net(spots: GrainSpots, rows: IntArray, net: FloatArray, options: Evidenc
         return np.zeros(len(rows), dtype=bool)
     k = spots.k_inv_a[rows]
     sigma = np.maximum(spots.radial_sigma, spots.azimuth_sigma)[rows]
-    sigma = np.hypot(*k.T) * np.hypot(sigma, options.shear_tolerance)
+    sigma = np.hypot(*k.T) * np.hypot(sigma, options.spot_tolerance)
     distance = np.linalg.norm(k[:, None] - np.concatenate([net, -net]), axis=2).min(axis=1)
     return np.asarray(distance < 3 * sigma)
 

@@ -9,15 +9,9 @@ import numpy as np
 from scipy import special
 
 from friedel.core.arrays import FloatArray, IntArray
-from friedel.identify.grain_evidence import (
-    EvidenceOptions,
-    GrainSpots,
-    Hypothesis,
-    LogGain,
-    hypotheses,
-    log_unknown,
-)
+from friedel.identify.grain_evidence import Hypothesis, LogGain, hypotheses, log_unknown
 from friedel.identify.phase_model import PhaseModel
+from friedel.identify.plane_fit import EvidenceOptions, GrainSpots
 
 #: Scale errors are tried out to this many sigmas, this many to a sigma of a grain's lattice.
 SCALE_SIGMAS, PER_TOLERANCE = 4.0, 3.0

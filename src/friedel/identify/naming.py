@@ -13,10 +13,11 @@ from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
 from friedel.crystal.hkl import EXTINCT_F2
 from friedel.identify.distortion import Stretch, fit_stretch
-from friedel.identify.grain_evidence import EvidenceOptions, GrainSpots, LogGain
+from friedel.identify.grain_evidence import LogGain
 from friedel.identify.grain_groups import group_by_place, on_the_net_of_neighbours
 from friedel.identify.joint import SCALE_SIGMAS, Candidates, JointMatch, match_grains
 from friedel.identify.phase_model import PhaseModel, cubic_models, phase_model
+from friedel.identify.plane_fit import EvidenceOptions, GrainSpots
 from friedel.identify.spacings import spot_name
 
 #: Power over the noise of a spot that is found almost always.
@@ -72,14 +73,11 @@ class NamingOptions:
     ----------
     evidence
         Tolerances; see ``EvidenceOptions``.
-    stretch_sigma
-        One-sigma anisotropy of the pixels before it is fitted.
     ambiguity_ratio
         A phase is named alone if its probability is above 0.5 and no other one comes within this factor.
     """
 
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
-    stretch_sigma: float = 0.01
     ambiguity_ratio: float = 10.0
 
 
@@ -110,12 +108,11 @@ def name_spots(spots: Spots, masks: Sequence[BoolArray], phases: PhaseSet, annul
     log_range = float(np.log(annulus_inv_a[1] / annulus_inv_a[0]))
     priors = np.asarray(phases.priors, dtype=np.float64)
     candidates = Candidates(models, priors, cubic_models(reach), log_range, scale_sigma, log_gain)
-    before = Stretch(np.eye(2), options.stretch_sigma)
+    before = Stretch(np.eye(2), options.evidence.stretch_sigma)
 
     def match(grains: IntArray, stretch: Stretch) -> tuple[GrainSpots, JointMatch]:
         part = grain_spots(spots, stretch, annulus_inv_a[0])
-        tolerance = float(np.hypot(options.evidence.shear_tolerance, stretch.sigma))
-        evidence = replace(options.evidence, shear_tolerance=tolerance)
+        evidence = replace(options.evidence, stretch_sigma=stretch.sigma)
         return part, match_grains(part, grains, candidates, evidence)
 
     grains = group_by_place(masks)
