@@ -99,7 +99,7 @@ def virtual(
         from friedel.pipeline.pictures import write_virtual_image
 
         annulus = float_pair(annulus_inv_a) or (0.0, 0.0)
-        scan = _read_scan(path, _scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
+        scan = read_scan(path, scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
         with progress_bars(quiet=False) as progress, naming(path):
             survey = survey_scan(scan, annulus_inv_a=annulus, progress=lambda d, t: progress("virtual image", d, t))
         write_virtual_image(out, survey)
@@ -126,16 +126,17 @@ def spots(
         if out.exists():
             raise RunFolderError(f"{out} exists already. Choose another --out, or remove it.")
         annulus = float_pair(annulus_inv_a) or (0.0, 0.0)
-        scan = _read_scan(path, _scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
+        scan = read_scan(path, scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
         with progress_bars(quiet=False) as progress, naming(path):
             table = find_scan_spots(scan, replace(ScanOptions(), annulus_inv_a=annulus), progress=progress)
         write_spots(out, table)
         typer.echo(f"{len(table)} spots in {table.n_patterns} patterns: {out}")
 
 
-def _scan_options(
+def scan_options(
     step_inv_a: float | None, scan_shape: str | None, scan_step_nm: float | None, energy_kev: float | None
 ) -> ReadOptions:
+    """Return what the user states of a scan."""
     from friedel.io import ReadOptions
 
     return ReadOptions(
@@ -147,7 +148,8 @@ def _scan_options(
     )
 
 
-def _read_scan(path: str, options: ReadOptions) -> PatternScan:
+def read_scan(path: str, options: ReadOptions) -> PatternScan:
+    """Read a file as a scan."""
     from friedel.core.images import PatternScan
     from friedel.io import read
 

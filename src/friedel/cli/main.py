@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from friedel.cli import demo, evaluate, files, map, networks, phases, recipes, simulate  # noqa: A004 - the verb's own name
+from friedel.cli import (
+    calibrate,
+    demo,
+    evaluate,
+    files,
+    map,  # noqa: A004 - the verb's own name
+    networks,
+    phases,
+    recipes,
+    simulate,
+)
 
 app = typer.Typer(
     help="Which phases are where in this sample, and how sure are we?",
@@ -18,6 +28,7 @@ app = typer.Typer(
 app.command("map")(map.map_command)
 app.command("run")(map.run_command)
 app.command("info")(files.info)
+app.command("calibrate")(calibrate.calibrate)
 app.command("virtual")(files.virtual)
 app.command("spots")(files.spots)
 app.command("evaluate")(evaluate.evaluate)

@@ -33,6 +33,9 @@ def map_command(
     out: Out,
     phases: Annotated[str | None, typer.Option(help="Phases: library names or .cif files, with commas.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Start from this recipe; options override it.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Scan: a file by friedel calibrate; options override it.")
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="scan, micrograph or series, where the file leaves it open.")] = None,
     energy_kev: Annotated[float | None, typer.Option(help="Beam energy, keV.")] = None,
     min_probability: Annotated[float | None, typer.Option(help="A phase is present from here on.  [0.5]")] = None,
@@ -83,7 +86,7 @@ def map_command(
         "scan.template": template,
     }
     with friendly_errors(debug=debug):
-        made = _make_recipe(path, recipe, overrides)
+        made = _make_recipe(path, recipe, _calibrated(calibration, overrides))
         _run(made, out, jobs, scheduler, resume=resume, as_json=as_json, quiet=quiet)
 
 
@@ -102,6 +105,18 @@ def run_command(
 
     with friendly_errors(debug=debug):
         _run(load_recipe(recipe), out, jobs, scheduler, resume=resume, as_json=as_json, quiet=quiet)
+
+
+def _calibrated(calibration: Path | None, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Lay the options over a calibration; a scale that is stated replaces the calibration's, with its error."""
+    if calibration is None:
+        return overrides
+    from friedel.pipeline.calibrate import load_calibration
+
+    values = {f"read.{key}": value for key, value in load_calibration(calibration).items()}
+    if overrides["read.step_inv_a"] is not None:
+        values = {key: value for key, value in values.items() if not key.startswith("read.step_")}
+    return values | {key: value for key, value in overrides.items() if value is not None}
 
 
 def _make_recipe(path: str, base: Path | None, overrides: dict[str, Any]) -> Recipe:
