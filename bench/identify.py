@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,9 @@ from identify_peers import PEERS, Scores, fit_rule, run_peer
 import friedel as fr
 
 #: Patterns on which the rules of the peers are fitted: own of each kind, and multislice of each region.
-FITTED_ON = (16, 64)
+FITTED_ON = (12, 48)
+#: Levels that the programs may choose from; at low dose the second of pyxem was never the better one.
+LEVELS = {"py4DSTEM": ("0.1",), "pyxem": ("as it is", "difference of Gaussians")}
 #: Patterns on which all programs are timed, one after the other.
 N_TIMED = 48
 DOCS = Path(__file__).parents[1] / "docs"
@@ -42,10 +44,11 @@ def run_friedel(cases: Cases) -> Answer:
     return Answer("friedel", presence >= 0.5, time.perf_counter() - start, presence)
 
 
-def peer_answer(folder: Path, peer: str, test: Cases, fitted_on: Cases) -> Answer | None:
+def peer_answer(folder: Path, peer: str, test: Cases, fitted_on: Cases, dose: float) -> Answer | None:
     """Fit a peer's rule on development patterns and apply it; None where the program is absent."""
+    levels = LEVELS[peer] if dose >= 10000 else LEVELS[peer][:1]
     train = fitted_on.where(~fitted_on.is_foreign)
-    scores = _kept(folder, peer, train, None)
+    scores = _kept(folder, peer, train, levels)
     if scores is None:
         return None
     rule = fit_rule(scores, train.there)
@@ -54,7 +57,7 @@ def peer_answer(folder: Path, peer: str, test: Cases, fitted_on: Cases) -> Answe
     return Answer(peer, rule.present(answers), float(answers.seconds[0]))
 
 
-def _kept(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...] | None) -> Scores | None:
+def _kept(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...]) -> Scores | None:
     """Scores of a program on patterns, from an earlier run if it saw the same ones."""
     seen = hashlib.sha256(cases.counts.tobytes() + str((peer, levels)).encode()).hexdigest()
     path = folder / "answers" / f"{seen[:16]}.npz"
@@ -67,14 +70,14 @@ def _kept(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...] | None)
     return scores
 
 
-def case_sets(half: Half, truth: Path | None, n_own: int, n_abtem: int) -> Iterator[CaseSet]:
+def case_sets(half: Half, truth: Path | None, doses: Sequence[int], n_own: int, n_abtem: int) -> Iterator[CaseSet]:
     """Every source, region and dose of one half."""
     regions: tuple[Where, ...] = ("near", "any")
     for where in regions:
-        for dose in DOSES:
+        for dose in doses:
             yield CaseSet("own", where, dose, own_cases(half, where, dose, n_own))
     for where in regions if truth is not None else ():
-        for dose in DOSES:
+        for dose in doses:
             yield CaseSet("abTEM", where, dose, abtem_cases(Path(str(truth)), half, where, dose, n_abtem))
 
 
@@ -84,7 +87,7 @@ def measure_speed(folder: Path | None) -> dict[str, float]:
     cases = cases.where(np.arange(len(cases.kind)) < N_TIMED)
     seconds = {"friedel": min(run_friedel(cases).seconds for _ in range(2))}
     for peer in PEERS if folder else ():
-        scores = run_peer(Path(str(folder)), peer, cases, ("0.1",) if peer == "py4DSTEM" else ("as it is",))
+        scores = run_peer(Path(str(folder)), peer, cases, LEVELS[peer][:1])
         if scores is not None:
             seconds[peer] = float(scores.seconds[0])
     return {name: N_TIMED / value for name, value in seconds.items()}
@@ -98,19 +101,20 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder of the virtual environments py4dstem and pyxem")
     parser.add_argument("--per-kind", type=int, default=60, help="own patterns of each kind, region and dose")
     parser.add_argument("--multislice", type=int, default=240, help="multislice patterns of each region and dose")
+    parser.add_argument("--doses", type=int, nargs="*", help="electrons per pattern, instead of all")
     parser.add_argument("--held-out", action="store_true", help="the half on which nothing was chosen")
     parser.add_argument("--write", action="store_true", help="write docs/identification.md")
     args = parser.parse_args()
     half: Half = "held-out" if args.held_out else "development"
     results: list[tuple[CaseSet, list[Answer]]] = []
-    for test in case_sets(half, args.truth, args.per_kind, args.multislice):
+    for test in case_sets(half, args.truth, args.doses or DOSES, args.per_kind, args.multislice):
         answers = [run_friedel(test.cases)]
         for peer in PEERS if args.peers else ():
             if test.source == "own":
                 train = own_cases("development", test.where, test.dose, FITTED_ON[0])
             else:
                 train = abtem_cases(args.truth, "development", test.where, test.dose, FITTED_ON[1])
-            answer = peer_answer(args.peers, peer, test.cases, train)
+            answer = peer_answer(args.peers, peer, test.cases, train, test.dose)
             if answer is None:
                 print(f"{peer} is not installed in {args.peers}: left out")
             else:

@@ -67,7 +67,7 @@ class Rule:
         return _present(values, self.least, self.ratio)
 
 
-def run_peer(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...] | None = None) -> Scores | None:
+def run_peer(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...]) -> Scores | None:
     """Run a program on patterns; None where its environment is absent."""
     python = folder / PEERS[peer] / "bin" / "python"
     if not python.exists():
@@ -82,10 +82,9 @@ def run_peer(folder: Path, peer: str, cases: Cases, levels: tuple[str, ...] | No
             "disk_radius_px": np.array(radii) / cases.step_inv_a,
             "step_inv_a": cases.step_inv_a,
             "centre_px": cases.centre_px,
+            "levels": np.array(levels),
             "phases": json.dumps([_facts(crystal) for crystal in load_phases(PHASES).crystals]),
         }
-        if levels is not None:
-            values["levels"] = np.array(levels)
         np.savez(given, **values)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
         done = subprocess.run([python, script, given, answer], env=environment, capture_output=True, text=True)

@@ -30,7 +30,6 @@ from pyxem.signals import ElectronDiffraction2D  # noqa: E402
 Array = Any
 K_MIN_INV_A, K_MAX_INV_A = 0.12, 1.0
 EXCITATION_INV_A = 0.04
-LEVELS = ("as it is", "difference of Gaussians")
 
 
 def templates_of(fact: dict[str, Any], energy_kev: float) -> Any:
@@ -74,7 +73,7 @@ def main() -> None:
     with np.load(sys.argv[1]) as given:
         counts, energies = given["counts"], given["energy_kev"]
         step, centre, facts = float(given["step_inv_a"]), tuple(given["centre_px"]), json.loads(str(given["phases"]))
-        levels = tuple(map(str, given["levels"])) if "levels" in given else LEVELS
+        levels = tuple(map(str, given["levels"]))
     n, n_phases = len(counts), len(facts)
     correlation, cosine = np.zeros((len(levels), n, n_phases)), np.zeros((len(levels), n, n_phases))
     seconds = np.zeros(len(levels))
