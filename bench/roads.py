@@ -113,7 +113,8 @@ def main() -> None:
             "ratio to plain array work on the same data in the same run: one Gaussian filter of every pattern, one "
             "real FFT of the image, or reading the row with numpy. Quote the ratios; seconds depend on the machine.\n\n"
         )
-        DOCS.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+        _, mark, others = DOCS.read_text(encoding="utf-8").partition("\n## ")
+        DOCS.write_text(head + "\n".join(lines) + "\n" + mark + others, encoding="utf-8")
 
 
 if __name__ == "__main__":
