@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from friedel.cli.files import Energy, File, ScanStep, Shape, Step, read_scan, scan_options
 from friedel.cli.progress import friendly_errors, progress_bars
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def train_denoiser(
     with friendly_errors(debug=debug):
         _need_torch()
         from friedel.nets.training.finish import finish
-        from friedel.nets.training.loop import train, use_threads
+        from friedel.nets.training.loop import train
+        from friedel.nets.training.steps import use_threads
 
         use_threads(threads)
         made = _recipe(recipe, steps)
@@ -70,7 +73,7 @@ def tune_command(
     """Search for better settings of a training, and write the best as a recipe."""
     with friendly_errors(debug=debug):
         _need_torch()
-        from friedel.nets.training.loop import use_threads
+        from friedel.nets.training.steps import use_threads
         from friedel.nets.training.recipe import dump_training_recipe
         from friedel.nets.training.tune import tune
 
@@ -176,3 +179,36 @@ def _crystals(folder: Path | None) -> dict[str, Sequence[Crystal]]:
             f"Of {len(found)} materials none falls into {' and '.join(empty)}; the split is by composition. Add more."
         )
     return parts
+
+
+def denoise(
+    path: File,
+    out: Annotated[Path, typer.Option("--out", help="Scan to write: .zarr or .hspy.")],
+    weights: Annotated[str, typer.Option(help="A shipped network, or a file NAME.onnx.")] = "denoiser",
+    neighbours: Annotated[bool, typer.Option(help="Add up the counts of alike neighbouring positions first.")] = True,
+    step_inv_a: Step = None,
+    scan_shape: Shape = None,
+    scan_step_nm: ScanStep = None,
+    energy_kev: Energy = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Denoise a scan: same shape, calibration and unit, the expected counts in place of the measured ones."""
+    with friendly_errors(debug=debug):
+        from friedel.core.errors import naming
+        from friedel.io import write_scan
+        from friedel.nets.denoise import denoise_scan
+        from friedel.nets.inference import load_network
+        from friedel.patterns.survey import survey_scan
+
+        network = load_network(weights)
+        scan = read_scan(path, scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
+        with progress_bars(quiet=quiet) as show, naming(path):
+            step = max(scan.grid.step_inv_a)
+            everything = (step, step * max(scan.pattern_shape))
+            survey = survey_scan(scan, annulus_inv_a=everything, progress=lambda d, t: show("survey", d, t))
+            clean = denoise_scan(
+                survey, network, neighbours=neighbours, progress=lambda d, t: show("denoising", d, t)
+            )  # fmt: skip
+            write_scan(out, replace(clean, grid=scan.grid))
+        typer.echo(out)

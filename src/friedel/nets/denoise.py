@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from friedel.patterns.survey import Survey
 
 #: Pixels nearer to the beam than this many of its radii say nothing of whether two patterns are alike.
 _BEAM_RADII = 3.0
+#: Rows this near to the one that is read are kept.
+_NEAR_ROWS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +58,14 @@ class ScanDenoiser:
                 judged &= scan.valid
         return ScanDenoiser(network, centre, survey.gain, scan.valid, judged)
 
-    def gather(self, patterns: AnyArray) -> tuple[Float32Array, FloatArray]:
-        """Turn a block (ry, rx, ky, kx) into electrons, with alike neighbours added, and say how many were (ry, rx)."""
-        flat = prepare(patterns.reshape(-1, *patterns.shape[2:]), self.gain, self.valid)
-        electrons = flat.reshape(patterns.shape)
+    def electrons(self, patterns: AnyArray) -> Float32Array:
+        """Turn a block (ry, rx, ky, kx) in detector units into electrons, with spikes and invalid pixels filled."""
+        return prepare(patterns.reshape(-1, *patterns.shape[2:]), self.gain, self.valid).reshape(patterns.shape)
+
+    def gather(self, electrons: Float32Array) -> tuple[Float32Array, FloatArray]:
+        """Add alike neighbours to each pattern of a block (ry, rx, ky, kx), and say how many there now are (ry, rx)."""
         if self.judged is None:
-            return electrons, np.ones(patterns.shape[:2])
+            return electrons, np.ones(electrons.shape[:2])
         return pool_neighbours(electrons, self.judged)
 
     def look(self, electrons: Float32Array, rows: slice, columns: slice) -> tuple[Float32Array, Float32Array]:
@@ -70,40 +75,57 @@ class ScanDenoiser:
         return denoised.reshape(electrons.shape), probability.reshape(electrons.shape)
 
 
-def denoise_scan(survey: Survey, network: Network, *, neighbours: bool = True) -> PatternScan:
+def denoise_scan(
+    survey: Survey,
+    network: Network,
+    *,
+    neighbours: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PatternScan:
     """Denoise a scan lazily: same shape, calibration and unit, float32; a row is computed when it is read.
 
     Parameters
     ----------
     neighbours
         Add up the counts of alike neighbouring positions first.
+    progress
+        Called with the last row that was computed, counted from 1, and the number of rows.
     """
     denoiser = ScanDenoiser.of(survey, network, neighbours=neighbours)
-    return replace(survey.scan, data=_Denoised(survey.scan, denoiser))
+    return replace(survey.scan, data=_Denoised(survey.scan, denoiser, progress))
 
 
 class _Denoised:
     """The data of a denoised scan, computed when sliced along (ry, rx)."""
 
-    def __init__(self, scan: PatternScan, denoiser: ScanDenoiser) -> None:
-        self.scan, self.denoiser = scan, denoiser
+    def __init__(self, scan: PatternScan, denoiser: ScanDenoiser, progress: Callable[[int, int], None]) -> None:
+        self.scan, self.denoiser, self.progress = scan, denoiser, progress
         self.shape, self.dtype = scan.data.shape, np.dtype(np.float32)
+        self._rows: dict[int, Float32Array] = {}
 
     def __getitem__(self, key: Any, /) -> AnyArray:
         """Denoise the positions asked for, by numbers or slices, and return the part of them that was asked for."""
         keys = (*key,) if isinstance(key, tuple) else (key,)
         keys += (slice(None),) * (4 - len(keys))
-        spans, inner = zip(*(_span(k, n) for k, n in zip(keys[:2], self.shape[:2], strict=True)), strict=True)
-        return np.asarray(self._positions(*spans)[(*inner, *keys[2:])])
+        (rows, in_rows), (columns, in_columns) = (_span(k, n) for k, n in zip(keys[:2], self.shape[:2], strict=True))
+        return np.asarray(self._positions(rows, columns)[(in_rows, in_columns, *keys[2:])])
 
     def _positions(self, rows: slice, columns: slice) -> Float32Array:
         """Denoise a rectangle of positions, with the rows and columns about it at hand."""
         first, left = max(rows.start - 1, 0), max(columns.start - 1, 0)
-        around = self.scan.rows(first, min(rows.stop + 1, self.shape[0]))[:, left : columns.stop + 1]
-        gathered, amount = self.denoiser.gather(around)
+        around = np.stack([self._electrons(row) for row in range(first, min(rows.stop + 1, self.shape[0]))])
+        gathered, amount = self.denoiser.gather(around[:, left : columns.stop + 1])
         here = np.s_[rows.start - first : rows.stop - first, columns.start - left : columns.stop - left]
         denoised, _ = self.denoiser.look(gathered[here], rows, columns)
+        self.progress(rows.stop, self.shape[0])
         return np.asarray(denoised * (self.denoiser.gain / amount[here])[..., None, None], dtype=np.float32)
+
+    def _electrons(self, row: int) -> Float32Array:
+        """Read a row of positions in electrons; the last few are kept, since each is needed three times."""
+        if row not in self._rows:
+            self._rows = {r: e for r, e in self._rows.items() if abs(r - row) <= _NEAR_ROWS}
+            self._rows[row] = self.denoiser.electrons(self.scan.rows(row, row + 1))[0]
+        return self._rows[row]
 
 
 def _span(key: int | slice, n: int) -> tuple[slice, int | slice]:

@@ -11,6 +11,9 @@ from friedel.core.arrays import FloatArray, IntArray
 
 #: Kinds of true spots: to be found; too faint to be asked for, and not wrong if found.
 FAINT, WANTED = 1, 2
+#: A spot is to be found if it holds this share of the electrons or this signal to noise; fainter ones, down to the last
+#: figure, are neither right nor wrong.
+SPOT_SHARE, SPOT_SNR, FAINT_SNR = 1e-3, 3.0, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +87,33 @@ def score_spots(found_px: FloatArray, true_px: FloatArray, kind: IntArray, toler
         elif not excused:
             false += 1
     return Score(hits, false, int(is_free.sum()), squared, 1)
+
+
+def judge_spots(
+    px: FloatArray, electrons: FloatArray, background: FloatArray, dose_electrons: float, width_px: float,
+    radius_px: float,
+) -> IntArray:  # fmt: skip
+    """Say of each true spot (N,) of a pattern whether it is wanted, faint, or no spot (0).
+
+    Parameters
+    ----------
+    px
+        Positions (N, 2), all on the detector.
+    electrons, background
+        Expected electrons in each spot, and per pixel about it (N,).
+    width_px, radius_px
+        One-sigma blur and disk radius.
+
+    Notes
+    -----
+    Signal to noise is that of the flux in a matched Gaussian or disk over a known background. A spot that is nearer to
+    a brighter wanted one than 1.6 widths or 0.8 radii, or 2 px, is faint.
+    """
+    area = 4.0 * np.pi * width_px**2 + np.pi * radius_px**2
+    snr = electrons / np.sqrt(area * background + electrons + 1.0)
+    kind = np.where(snr > FAINT_SNR, FAINT, 0)
+    kind = np.where((electrons > SPOT_SHARE * dose_electrons) | (snr > SPOT_SNR), WANTED, kind)
+    closest = max(2.0, 1.6 * width_px, 0.8 * radius_px)
+    apart = np.hypot(*(px[:, None] - px[None]).transpose(2, 0, 1))
+    crowded = (apart < closest) & (electrons[None] > electrons[:, None]) & (kind[None] == WANTED)
+    return np.asarray(np.where(crowded.any(axis=1) & (kind == WANTED), FAINT, kind), dtype=np.int64)

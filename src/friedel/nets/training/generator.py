@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from friedel.core.arrays import IntArray
+from friedel.nets.scoring import FAINT, FAINT_SNR, SPOT_SHARE, SPOT_SNR, WANTED
 from friedel.nets.training.kinematics import Bank, diffract_batch, orientations
 from friedel.nets.training.noise import (
     NoiseBatch,
@@ -33,9 +34,6 @@ CRYSTAL, VACUUM, AMORPHOUS, NOISE = range(4)
 MAX_SPOTS, _MARGIN_PX = 128, 16
 #: Width of a spot in the target of the spot map.
 BLOB_PX = 1.0
-#: A spot is to be found if it holds this share of the electrons or this signal to noise; fainter ones, down to the
-#: second figure, are neither right nor wrong.
-SPOT_SHARE, SPOT_SNR, _FAINT_SNR = 1e-3, 3.0, 0.3
 _ANGLE, _STREAK_SHARE = Range(0.0, 2.0 * np.pi), Range(0.1, 0.8)
 
 
@@ -91,7 +89,7 @@ class Batch:
     told_centre_px
         Centre that is known at the time of use, (n, 2).
     spot_px, spot_electrons, spot_kind
-        Positions (n, s, 2), expected electrons (n, s), and 2 for a spot to be found, 1 for a faint one, 0 for none.
+        Positions (n, s, 2), expected electrons (n, s), and whether each is wanted, faint or no spot (``scoring``).
     spot_sigma_px
         Width of the spots (n,), the camera's blur included.
     dose, kind
@@ -125,8 +123,8 @@ def network_input(counts: Tensor, centre_px: Tensor) -> Tensor:
 def targets(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Clean pattern, spot map, and the weight of each pixel of the map; all (n, ky, kx)."""
     shape = (batch.counts.shape[1], batch.counts.shape[2])
-    heat = blobs(batch.spot_px, (batch.spot_kind == 2).float(), BLOB_PX, shape)
-    faint = blobs(batch.spot_px, (batch.spot_kind == 1).float(), 1.5 * BLOB_PX, shape)
+    heat = blobs(batch.spot_px, (batch.spot_kind == WANTED).float(), BLOB_PX, shape)
+    faint = blobs(batch.spot_px, (batch.spot_kind == FAINT).float(), 1.5 * BLOB_PX, shape)
     rows = torch.arange(shape[0], device=heat.device)[:, None] - batch.centre_px[:, 0, None, None]
     columns = torch.arange(shape[1], device=heat.device) - batch.centre_px[:, 1, None, None]
     beam = torch.hypot(rows, columns) < (2.5 * batch.spot_sigma_px + batch.disk_radius_px)[:, None, None]
@@ -250,21 +248,16 @@ def sample(image: Tensor, px: Tensor) -> Tensor:
 
 
 def _judge(px: Tensor, electrons: Tensor, expected: Tensor, dose: Tensor, width: Tensor, radius: Tensor) -> Tensor:
-    """Say of each spot whether it is to be found (2), faint (1) or no spot (0): (n, s).
-
-    Signal to noise is that of the flux in a matched Gaussian or disk over a known background. A spot nearer to a
-    brighter one than two thirds of its own width at half height counts as faint.
-    """
+    """Say of each spot whether it is wanted, faint or no spot, (n, s): the twin of ``scoring.judge_spots``."""
     area = 4.0 * torch.pi * width**2 + torch.pi * radius**2
     background = (sample(expected, px) - electrons / area[:, None] * 2.0).clamp_min(0.0)
     snr = electrons / torch.sqrt(area[:, None] * background + electrons + 1.0)
     inside = sample(torch.ones_like(expected), px) > 0
-    kind = torch.where(snr > _FAINT_SNR, 1, 0)
-    kind = torch.where((electrons > SPOT_SHARE * dose[:, None]) | (snr > SPOT_SNR), 2, kind)
-    # Electrons fall along a row, so that the brighter one of a pair comes first, unless something hides it.
+    kind = torch.where(snr > FAINT_SNR, FAINT, 0)
+    kind = torch.where((electrons > SPOT_SHARE * dose[:, None]) | (snr > SPOT_SNR), WANTED, kind)
+    kind = torch.where(inside & (electrons > 0), kind, 0)
     apart = (px[:, :, None] - px[:, None]).square().sum(-1)
     closest = (torch.maximum(1.6 * width, 0.8 * radius).clamp_min(2.0) ** 2)[:, None, None]
     brighter = electrons[:, None, :] > electrons[:, :, None]
-    crowded = ((apart < closest) & brighter & (kind[:, None, :] == 2)).any(dim=2)
-    kind = torch.where(crowded & (kind == 2), 1, kind)
-    return torch.where(inside & (electrons > 0), kind, 0)
+    crowded = ((apart < closest) & brighter & (kind[:, None, :] == WANTED)).any(dim=2)
+    return torch.where(crowded & (kind == WANTED), FAINT, kind)

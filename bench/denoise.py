@@ -1,0 +1,211 @@
+"""Spots found in noisy patterns with and without the network, by dose, by noise part, on nothing, and how fast.
+
+Test crystals are those that no network was trained or tuned on. Settings of every filter, and the gain and threshold
+with which the standard detector reads what it leaves, are the best of several on validation crystals, for each dose by
+itself. Writes docs/denoiser.md when given --write.
+
+python bench/denoise.py [--patterns 60] [--weights denoiser] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from denoise_methods import Tuned, by_network, classical, score_network, tune
+from denoise_patterns import RANGES, Case, make_cases, training_like_noise
+from denoise_scan import pooled_scan_scores
+from denoise_speed import speeds
+from skimage.metrics import structural_similarity
+
+from friedel.nets.inference import Network, load_network, stabilise
+from friedel.nets.scoring import Score
+from friedel.simulate.detector import Detector
+from friedel.simulate.materials import Material, load_materials
+from friedel.simulate.ranges import Range
+
+DOCS = Path(__file__).parents[1] / "docs" / "denoiser.md"
+DOSES = (30, 100, 300, 1000, 3000, 10000)
+_VALIDATION_SEED, _TEST_SEED = 11, 12
+#: Dose at which parts of the noise are looked at one by one.
+_ABLATION_DOSE = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page as it grows."""
+
+    lines: list[str]
+
+    def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self.lines.extend([f"### {title}", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)])
+        self.lines.extend(f"| {' | '.join(row)} |" for row in rows)
+        self.lines.append("")
+        print("\n".join(self.lines[-len(rows) - 5 :]), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--patterns", type=int, default=60)
+    parser.add_argument("--weights", default="denoiser")
+    parser.add_argument("--only", nargs="*", choices=("dose", "nothing", "parts", "scan", "speed"))
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    network = load_network(args.weights)
+    materials = load_materials()
+    page = Page([])
+    parts: dict[str, Callable[[], None]] = {
+        "dose": lambda: by_dose(page, network, materials, args.patterns),
+        "nothing": lambda: on_nothing(page, network, materials, 3 * args.patterns),
+        "parts": lambda: by_part(page, network, materials, args.patterns),
+        "scan": lambda: on_scan(page, network, materials),
+        "speed": lambda: speed(page, network),
+    }
+    for name in args.only or parts:
+        parts[name]()
+    if args.write:
+        _write(page, network)
+
+
+def of_split(materials: Sequence[Material], split: str) -> list[Material]:
+    return [m for m in materials if m.split == split]
+
+
+def by_dose(page: Page, network: Network, materials: Sequence[Material], n: int) -> None:
+    """Compare all filters and the network at each dose."""
+    scores: dict[str, list[Score]] = {}
+    quality: dict[str, list[tuple[float, float]]] = {}
+    for dose in DOSES:
+        noise = training_like_noise(float(dose))
+        known = make_cases(
+            of_split(materials, "validation"), max(n // 2, 8), _VALIDATION_SEED, noise, scattering="bloch"
+        )
+        test = make_cases(of_split(materials, "test"), n, _TEST_SEED, noise, scattering="bloch")
+        filters = classical() | {"network's pattern": [by_network(network)]}
+        for name, choices in filters.items():
+            tuned = tune(choices, known)
+            scores.setdefault(name, []).append(tuned.score(test))
+            quality.setdefault(name, []).append(picture_quality(tuned, test))
+        scores.setdefault("network's spot map", []).append(score_network(network, test))
+    head = ("electrons per pattern", *map(str, DOSES))
+    for title, text in (
+        ("F1 of spots", lambda s: f"{s.f1:.2f}"),
+        ("Precision / recall", lambda s: f"{s.precision:.2f} / {s.recall:.2f}"),
+        ("Position error, px (one sigma along one axis)", lambda s: f"{s.error_px:.2f}"),
+    ):
+        page.table(title, head, [(name, *map(text, row)) for name, row in scores.items()])
+    for i, title in enumerate(("PSNR of the stabilised pattern, dB", "SSIM of the stabilised pattern")):
+        rows = [(name, *(f"{q[i]:.{1 if i == 0 else 3}f}" for q in row)) for name, row in quality.items()]
+        page.table(title, head, rows)
+
+
+def picture_quality(tuned: Tuned, cases: Sequence[Case]) -> tuple[float, float]:
+    """Mean PSNR (dB) and SSIM of filtered patterns against the expected ones, both variance-stabilised."""
+    psnr, ssim = [], []
+    for case in cases:
+        wanted, found = stabilise(case.expected), stabilise(tuned.apply(case))
+        top = float(wanted.max())
+        psnr.append(10.0 * np.log10(top**2 / max(float(((found - wanted) ** 2).mean()), 1e-12)))
+        ssim.append(structural_similarity(wanted, found, data_range=top))
+    return float(np.mean(psnr)), float(np.mean(ssim))
+
+
+def on_nothing(page: Page, network: Network, materials: Sequence[Material], n: int) -> None:
+    """Count false spots where there is no crystal, for the network and for the detector at its default."""
+    quiet: dict[str, Any] = {"halo_share": 0.0, "amorphous_share": 0.0}
+    kinds: dict[str, dict[str, Any]] = {
+        "vacuum: the beam alone": quiet,
+        "film: halo and amorphous rings": {"halo_share": 0.3, "amorphous_share": 0.2},
+        "beam hidden, even light": quiet | {"halo_share": 0.6, "halo_width_inv_a": 1.5, "stop_radius_px": 10.0},
+    }
+    rows = []
+    for title, changes in kinds.items():
+        row = [title]
+        for dose in DOSES:
+            noise = training_like_noise(float(dose))
+            cases = make_cases(of_split(materials, "test"), n, 13, noise, noise_changes=changes, no_crystal=True)
+            row.append(f"{score_network(network, cases).false / n:.3f}")
+        rows.append(row)
+    page.table(
+        "False spots per pattern on nothing, network's spot map", ("electrons per pattern", *map(str, DOSES)), rows
+    )
+
+
+def by_part(page: Page, network: Network, materials: Sequence[Material], n: int) -> None:
+    """Add one part of the noise at a time to Poisson noise, and change centre, scale and shape of the spots."""
+    clean: dict[str, Any] = {
+        "halo_share": 0.0, "amorphous_share": 0.0, "blur_px": 0.0, "ellipticity": 0.0, "stop_radius_px": 0.0,
+        "salt_share": 0.0, "pepper_share": 0.0, "detector": Detector(psf_px=0.5),
+    }  # fmt: skip
+    camera = Detector(psf_px=1.0, tail_share=0.2, is_counting=False, read_noise_electrons=0.2)
+    spots = replace(RANGES, disk_radius_px=Range(0, 0, chance=0.0))
+    changes: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "Poisson noise alone": ({}, {}),
+        "halo, 40 %": ({"halo_share": 0.4}, {}),
+        "amorphous rings, 20 %": ({"amorphous_share": 0.2}, {}),
+        "blur of 1.2 px": ({"blur_px": 1.2}, {}),
+        "ellipticity of 3 %": ({"ellipticity": 0.03}, {}),
+        "beam stop": ({"stop_radius_px": 8.0}, {}),
+        "salt and pepper, 0.3 % each": ({"salt_share": 0.003, "pepper_share": 0.003}, {}),
+        "scintillator camera": ({"detector": camera}, {}),
+        "disks of 4 px": ({}, {"ranges": replace(spots, disk_radius_px=Range(4, 4))}),
+        "disks of 8 px": ({}, {"ranges": replace(spots, disk_radius_px=Range(8, 8))}),
+        "coarse pixels (to 2.0 1/Å)": ({}, {"ranges": replace(spots, reach_inv_a=Range(2, 2))}),
+        "fine pixels (to 0.5 1/Å)": ({}, {"ranges": replace(spots, reach_inv_a=Range(0.5, 0.5))}),
+        "96 x 160 px": ({}, {"shape": (96, 160)}),
+        "256 x 256 px": ({}, {"shape": (256, 256)}),
+        "two-beam intensities": ({}, {"scattering": "two-beam"}),
+    }
+    noise, rows = training_like_noise(_ABLATION_DOSE), []
+    known, test = of_split(materials, "validation"), of_split(materials, "test")
+    dog = tune(classical()["none"], make_cases(known, n, _VALIDATION_SEED, noise, scattering="bloch"))
+    for title, (part, options) in changes.items():
+        options = {"scattering": "bloch", "ranges": spots} | options
+        cases = make_cases(test, n, 14, noise, noise_changes=clean | part, **options)
+        rows.append((title, f"{dog.score(cases).f1:.2f}", f"{score_network(network, cases).f1:.2f}"))
+    cases = make_cases(test, n, 14, noise, noise_changes=clean, scattering="bloch", ranges=spots)
+    for off in (1.0, 3.0, 10.0):
+        moved = [told_elsewhere(case, off) for case in cases]
+        rows.append((f"centre told {off:g} px wrong", "", f"{score_network(network, moved).f1:.2f}"))
+    page.table(f"F1 at {_ABLATION_DOSE:g} electrons, one part at a time", ("part", "detector alone", "network"), rows)
+
+
+def told_elsewhere(case: Case, off_px: float) -> Case:
+    """Tell a centre that is off by so many pixels; everything else stays where it is."""
+    y, x = case.grid.centre_px
+    return replace(case, grid=case.grid.with_centre((y + 0.6 * off_px, x - 0.8 * off_px)))
+
+
+def on_scan(page: Page, network: Network, materials: Sequence[Material]) -> None:
+    """Judge neighbours and principal components, which need a scan."""
+    rows = pooled_scan_scores(network, of_split(materials, "test"), DOSES[:5])
+    page.table("F1 of spots in scans of grains, all positions / next to a boundary",
+               ("electrons per pattern", *map(str, DOSES[:5])), rows)  # fmt: skip
+
+
+def speed(page: Page, network: Network) -> None:
+    """Measure patterns a second on one core."""
+    page.table("Patterns a second on one core", ("", "128 x 128", "256 x 256", "GFLOP a pattern"), speeds(network))
+
+
+def _write(page: Page, network: Network) -> None:
+    marker = "<!-- Everything below is written by bench/denoise.py -->"
+    before = DOCS.read_text(encoding="utf-8").partition(marker)[0] if DOCS.exists() else "# The denoiser\n\n"
+    about = (
+        f"Network {network.card.name} {network.card.version}, {dt.datetime.now(dt.UTC).date()}, {platform.machine()}, "
+        f"Python {platform.python_version()}."
+    )
+    DOCS.write_text("\n".join([before.rstrip(), "", marker, "", about, "", *page.lines]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    began = time.process_time()
+    main()
+    print(f"{time.process_time() - began:.0f} CPU s")

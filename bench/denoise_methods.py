@@ -1,0 +1,128 @@
+"""Ways to make a pattern readable, each with a few settings from which validation patterns choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from denoise_patterns import Case
+from scipy import ndimage
+from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
+
+from friedel.core.arrays import AnyArray, FloatArray
+from friedel.nets.detector import read_map
+from friedel.nets.inference import Network, stabilise, unstabilise
+from friedel.nets.scoring import Score, score_spots
+from friedel.spots.dog import Dog, filter_stack, find_spots
+
+Filter = Callable[[Case], AnyArray]
+#: Gains with which the detector reads a filtered picture, and significances from which a spot counts.
+GAINS = (1.0, 0.3, 0.1)
+SIGNIFICANCES = tuple(np.geomspace(2.0, 40.0, 25))
+TOLERANCE_PX = 2.0
+
+
+def raw(case: Case) -> AnyArray:
+    return case.electrons
+
+
+def gaussian(sigma_px: float) -> Filter:
+    return lambda case: ndimage.gaussian_filter(case.electrons, sigma_px, mode="nearest")
+
+
+def total_variation(weight: float) -> Filter:
+    return lambda case: unstabilise(denoise_tv_chambolle(stabilise(case.electrons), weight=weight))
+
+
+def non_local_means(strength: float) -> Filter:
+    def apply(case: Case) -> AnyArray:
+        z = stabilise(case.electrons)
+        return unstabilise(denoise_nl_means(z, patch_size=5, patch_distance=6, h=strength, sigma=1.0, fast_mode=True))
+
+    return apply
+
+
+def by_network(network: Network) -> Filter:
+    return lambda case: network.run(case.electrons[None], np.array([case.grid.centre_px]))[0][0]
+
+
+def classical() -> dict[str, list[Filter]]:
+    """Filters without learning, with their settings."""
+    return {
+        "none": [raw],
+        "Gaussian": [gaussian(s) for s in (0.7, 1.0, 1.5, 2.0)],
+        "Anscombe + total variation": [total_variation(w) for w in (0.2, 0.5, 1.0)],
+        "non-local means": [non_local_means(h) for h in (0.5, 0.8, 1.2)],
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Spots that the detector sees in a picture at a low threshold, with their significance."""
+
+    px: FloatArray
+    significance: FloatArray
+
+
+def detect(image: AnyArray, case: Case, gain: float) -> Found:
+    """Run the standard detector, with the true spot width, down to a low threshold."""
+    step = float(np.mean(case.grid.step_inv_a))
+    dog = Dog(sigma_inv_a=case.sigma_px * step, max_false_alarms=100.0)
+    spots = find_spots(filter_stack(image[None], dog, case.grid, gain=gain), dog, case.annulus_inv_a)
+    order = np.argsort(-spots.snr, kind="stable")
+    return Found(case.grid.px_of(spots.k_inv_a[order]).reshape(-1, 2), spots.snr[order])
+
+
+def score(found: Found, case: Case, significance: float) -> Score:
+    """Score the spots from a significance on."""
+    keep = found.significance >= significance
+    tolerance = max(TOLERANCE_PX, 0.5 * case.radius_px)
+    inner = case.annulus_inv_a[0] / float(np.mean(case.grid.step_inv_a))
+    off_beam = np.hypot(*(case.spot_px - case.grid.centre_px).T) >= inner
+    return score_spots(found.px[keep], case.spot_px[off_beam], case.spot_kind[off_beam], tolerance)
+
+
+def total(scores: list[Score]) -> Score:
+    return sum(scores, Score())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuned:
+    """A filter with the settings that did best on validation patterns."""
+
+    apply: Filter
+    gain: float
+    significance: float
+
+    def score(self, cases: list[Case]) -> Score:
+        """Score test patterns."""
+        return total([score(detect(self.apply(c), c, self.gain), c, self.significance) for c in cases])
+
+
+def tune(filters: list[Filter], cases: list[Case]) -> Tuned:
+    """Choose setting, gain and threshold with the best F1 on validation patterns."""
+    best, best_f1 = Tuned(filters[0], 1.0, 5.0), -1.0
+    for apply in filters:
+        images = [apply(case) for case in cases]
+        for gain in GAINS if apply is not raw else (1.0,):
+            found = [detect(image, case, gain) for image, case in zip(images, cases, strict=True)]
+            for significance in SIGNIFICANCES:
+                f1 = total([score(f, c, significance) for f, c in zip(found, cases, strict=True)]).f1
+                if f1 > best_f1:
+                    best, best_f1 = Tuned(apply, gain, float(significance)), f1
+    return best
+
+
+def score_network(network: Network, cases: list[Case]) -> Score:
+    """Score the network's own spots, at the threshold of its card."""
+    scores = []
+    for case in cases:
+        step = float(np.mean(case.grid.step_inv_a))
+        dog = Dog(sigma_inv_a=case.sigma_px * step)
+        response = filter_stack(case.electrons[None], dog, case.grid)
+        probability = network.run(case.electrons[None], np.array([case.grid.centre_px]))[1]
+        spots = read_map(probability, network.card.threshold, response, case.annulus_inv_a)
+        found = Found(case.grid.px_of(spots.k_inv_a).reshape(-1, 2), np.full(len(spots), np.inf))
+        scores.append(score(found, case, 0.0))
+    return total(scores)
