@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from friedel.core.arrays import FloatArray
 from friedel.core.beam import Beam
-from friedel.crystal import load_phase, zone_net
+from friedel.crystal import load_phase, zone_axes, zone_frame, zone_net
 from friedel.simulate.diffraction import SpotPattern, diffract, orient
 
 BEAM = Beam(300.0)
@@ -50,6 +50,14 @@ def test_positions_are_those_of_the_zone_net(uvw: tuple[int, int, int]) -> None:
     assert in_zone.sum() >= 4
     for hkl, k in zip(pattern.hkl[in_zone].tolist(), pattern.k_inv_a[in_zone], strict=True):
         np.testing.assert_allclose(k, place[tuple(hkl)], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["si", "li2co3", "nmc811-o3", "tio2-rutile"])
+def test_known_reflections_give_the_frame_that_the_zone_has(name: str) -> None:
+    crystal = load_phase(name)
+    for uvw in zone_axes(crystal, 3):
+        frame = orient(crystal, uvw, 1.0).g_inv_a @ zone_frame(crystal, uvw)
+        np.testing.assert_allclose(frame, orient(crystal, uvw, 1.0).reflections.g_inv_a, atol=1e-9)
 
 
 def test_higher_laue_zones_lie_above_the_zone_axis() -> None:

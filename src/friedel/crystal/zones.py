@@ -10,7 +10,7 @@ import numpy as np
 from friedel.core.arrays import BoolArray, FloatArray, IntArray, read_only
 from friedel.core.errors import CrystalError
 from friedel.crystal.factors import forward_amplitudes, structure_factors
-from friedel.crystal.hkl import representatives
+from friedel.crystal.hkl import Reflections, representatives
 from friedel.crystal.structure import Crystal
 
 #: A reflection is extinct where |F|^2 is below this share of what its atoms would give in phase.
@@ -122,8 +122,13 @@ def zone_net(crystal: Crystal, uvw: tuple[int, int, int] | IntArray, g_max_inv_a
     return ZoneNet(axis, hkl, k, f2, extinct, basis)
 
 
-def zone_frame(crystal: Crystal, uvw: tuple[int, int, int] | IntArray) -> FloatArray:
+def zone_frame(crystal: Crystal, uvw: tuple[int, int, int] | IntArray, known: Reflections | None = None) -> FloatArray:
     """Cartesian unit vectors (3, 3) in rows ky, kx and [uvw], as ``zone_net`` lays the zone: for nodes of any zone.
+
+    Parameters
+    ----------
+    known
+        All reflections up to some radius, which spare computing those of the zone.
 
     Raises
     ------
@@ -131,8 +136,10 @@ def zone_frame(crystal: Crystal, uvw: tuple[int, int, int] | IntArray) -> FloatA
         If uvw is 000 or not of whole numbers.
     """
     axis = _coprime(uvw)
-    nodes = _shortest(_zone_basis(axis), crystal.reciprocal_basis_inv_a)
-    ky, kx = _frame(crystal, axis, _shortest_allowed(crystal, nodes))
+    along_kx = None if known is None else _first_allowed(crystal, axis, known)
+    if along_kx is None:
+        along_kx = _shortest_allowed(crystal, _shortest(_zone_basis(axis), crystal.reciprocal_basis_inv_a))
+    ky, kx = _frame(crystal, axis, along_kx)
     return np.stack([ky, kx, np.cross(kx, ky)])
 
 
@@ -210,6 +217,13 @@ def _shortest_allowed(crystal: Crystal, nodes: IntArray) -> IntArray:
     return np.asarray(nodes[0])
 
 
+def _first_allowed(crystal: Crystal, uvw: tuple[int, int, int], known: Reflections) -> IntArray | None:
+    """First of the shortest known reflections (3,) of a zone that is allowed; None if there is none."""
+    in_zone = np.flatnonzero(known.hkl @ np.array(uvw) == 0)[:_FIRST_PROBE]
+    allowed = in_zone[~_is_extinct(crystal, known.hkl[in_zone], known.f2[in_zone])]
+    return np.asarray(known.hkl[allowed[0]]) if len(allowed) else None
+
+
 def _near_origin(crystal: Crystal, nodes: IntArray) -> IntArray:
     """All hkl (N, 3) within a few steps of the origin, shortest first."""
     steps = np.arange(-_PROBE, _PROBE + 1)
@@ -266,4 +280,8 @@ def _nodes_within(crystal: Crystal, nodes: IntArray, g_max_inv_a: float) -> IntA
 def _judge(crystal: Crystal, hkl: IntArray) -> tuple[FloatArray, BoolArray]:
     """Squared structure factors in Å² and whether each vanishes, (N,)."""
     f2 = np.abs(structure_factors(crystal, hkl)) ** 2
-    return f2, f2 < EXTINCT_SHARE * forward_amplitudes(crystal, hkl) ** 2
+    return f2, _is_extinct(crystal, hkl, f2)
+
+
+def _is_extinct(crystal: Crystal, hkl: IntArray, f2: FloatArray) -> BoolArray:
+    return np.asarray(f2 < EXTINCT_SHARE * forward_amplitudes(crystal, hkl) ** 2)

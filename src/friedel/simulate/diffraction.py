@@ -132,7 +132,7 @@ def orient(crystal: Crystal, uvw: tuple[int, int, int], k_max_inv_a: float = 1.5
     The reflections of a crystal are computed once for all of its zone axes.
     """
     table = _reflection_table(crystal, k_max_inv_a)
-    return OrientedCrystal(crystal, table, table.g_inv_a @ zone_frame(crystal, uvw).T)
+    return OrientedCrystal(crystal, table, table.g_inv_a @ zone_frame(crystal, uvw, table).T)
 
 
 def diffract(
