@@ -73,7 +73,7 @@ def train(
     """
     device = choose_device(device)
     torch.manual_seed(recipe.seed)
-    network = Denoiser(recipe.architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = Denoiser(recipe.architecture).to(device, memory_format=torch.channels_last)
     key = {
         "recipe": recipe.digest_of_start,
         "crystals": json.dumps([[c.name for c in part] for part in (training, validation)]),

@@ -118,7 +118,7 @@ def _descend(recipe: TrainingRecipe, state: State, number: int, losses: dict[str
     for group in state.optimiser.param_groups:
         group["lr"] = _rate(recipe, number)
     state.optimiser.zero_grad(set_to_none=True)
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
     state.optimiser.step()
     decay = min(recipe.average, (1 + number) / (10 + number))
