@@ -22,3 +22,13 @@ def spot_loss(logits: Tensor, heat: Tensor, weight: Tensor, focal: float) -> Ten
     if focal > 0:
         entropy = entropy * (heat - torch.sigmoid(logits)).abs() ** focal
     return (weight * entropy).mean()
+
+
+def dice_loss(logits: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """One less the Dice coefficient of probabilities and mask over all weighted pixels (Milletari et al. 2016, eq. 1).
+
+    One pixel is added above and below, so that nothing found where nothing is has no loss.
+    """
+    probability, truth = torch.sigmoid(logits) * weight, mask * weight
+    overlap = 2.0 * (probability * truth).sum() + 1.0
+    return 1.0 - overlap / (probability.square().sum() + truth.sum() + 1.0)

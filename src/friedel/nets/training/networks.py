@@ -1,4 +1,4 @@
-"""Architectures of the denoiser: residual dense U-Net, U-Net and a gated network, each of any width."""
+"""Architectures of denoiser and segmenter: residual dense U-Net, U-Net and a gated network, each of any width."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from friedel.nets.architecture import Architecture
 IN_CHANNELS = 2
 #: Channels of the output: the denoised pattern, and the logits of the spot map.
 OUT_CHANNELS = 2
+#: Channels that a segmenter sees, see ``half_plane.network_input``.
+SPECTRUM_CHANNELS = 3
 #: Log-odds of a spot at a pixel before anything is learnt.
 _FIRST_LOGIT = -4.0
 
@@ -37,6 +39,26 @@ class Denoiser(nn.Module):
         """Return the denoised pattern, as a correction of the noisy one, and the logits."""
         out = self.pack(self.head(self.body(self.stem(self.unpack(z))))).float()
         return z[:, 0] + out[:, 0], out[:, 1]
+
+
+class Segmenter(nn.Module):
+    """Network (n, 3, rows, columns) -> logits (n, rows, columns) of a spot at each pixel of a spectrum."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        self.stride = a.stride
+        self.unpack, self.pack = nn.PixelUnshuffle(a.stem), nn.PixelShuffle(a.stem)
+        self.stem = nn.Conv2d(SPECTRUM_CHANNELS * a.stem**2, a.width, 3, padding=1)
+        self.body = _Pyramid(a.width, a.levels, _BLOCKS[a.family])
+        self.head = nn.Conv2d(a.width, a.stem**2, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.constant_(self.head.bias, _FIRST_LOGIT)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = self.pack(self.head(self.body(self.stem(self.unpack(x)))))
+        return logits[:, 0].float()
 
 
 class _Pyramid(nn.Module):
