@@ -25,6 +25,8 @@ from friedel.identify.plane_fit import (
 TWICE_F2 = 0.02
 #: Residuals up to this many sigmas are taken for errors of measurement.
 REACH = 3.5
+#: Pairs of reflections tried for two spots, the likeliest ones.
+MAX_PAIRS = 12
 #: Hypotheses this far (natural logarithm) below the best of a grain are dropped.
 NEGLIGIBLE = 12.0
 
@@ -137,6 +139,14 @@ def _lone_variance(radial_sigma: float, options: EvidenceOptions) -> float:
 def _pairs(spots: GrainSpots, seed: tuple[int, int], model: PhaseModel, log_range: float, reach: float,
            log_gain: LogGain, options: EvidenceOptions) -> Iterator[Hypothesis]:  # fmt: skip
     """Two spots set plane and rotation; the others follow or are strangers."""
+    likeliest = sorted(_fitting_pairs(spots, seed, model, reach, options), key=lambda pair: -pair[0])[:MAX_PAIRS]
+    for _, share, pair in likeliest:
+        yield _plane(spots, seed, pair, math.log(share), model, log_range, log_gain, options)
+
+
+def _fitting_pairs(spots: GrainSpots, seed: tuple[int, int], model: PhaseModel, reach: float,
+                   options: EvidenceOptions) -> Iterator[tuple[float, float, tuple[int, int]]]:  # fmt: skip
+    """Pairs of reflections at the ratio and angle of two spots: rough log evidence, share, rows."""
     a, b = seed
     log_g = np.log(model.radius_inv_a)
     off_a, off_b = spots.log_d[a] + log_g[model.first], spots.log_d[b] + log_g
@@ -147,15 +157,14 @@ def _pairs(spots: GrainSpots, seed: tuple[int, int], model: PhaseModel, log_rang
     apart = (azimuth[b] - azimuth[a] + 0.5 * np.pi) % np.pi - 0.5 * np.pi
     for f in np.flatnonzero(np.abs(off_a) < reach + REACH * (radial + options.lattice_tolerance)):
         i = int(model.first[f])
-        if model.visible[i] == 0:
-            continue
         near = np.flatnonzero((np.abs(off_b - off_a[f]) < REACH * radial) & (model.visible > 0))
         cosine = np.abs(model.g_inv_a[near] @ model.g_inv_a[i] * np.exp(-log_g[near] - log_g[i]))
-        fits = np.abs(np.arccos(np.minimum(cosine, 1.0)) - abs(apart)) < REACH * turn
+        off = (np.arccos(np.minimum(cosine, 1.0)) - abs(apart)) / turn
         weight = model.family_size[f] * pair_weight(model.g_inv_a, model.visible, i)[near] / model.pair_total
-        fits &= weight > 0
+        fits = (np.abs(off) < REACH) & (weight > 0)
+        chi2 = ((off_b[near] - off_a[f]) / radial) ** 2 + off**2
         for j, share in _by_symmetry(near[fits], cosine[fits], weight[fits], model):
-            yield _plane(spots, seed, (i, j), math.log(share), model, log_range, log_gain, options)
+            yield math.log(share) - 0.5 * float(chi2[near == j][0]), share, (i, j)
 
 
 def _by_symmetry(rows: IntArray, cosine: FloatArray, weight: FloatArray,
