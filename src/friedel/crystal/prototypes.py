@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import math
 import re
-import warnings
+from collections import Counter
 from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,34 +64,46 @@ def load_prototypes() -> tuple[Crystal, ...]:
 
 
 def _library() -> list[dict[str, Any]]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
-    except ImportError as error:
+    """Entries of the library as they are stored; pymatgen itself takes seconds to parse their references."""
+    spec = find_spec("pymatgen") and find_spec("pymatgen.analysis.prototypes")
+    if spec is None or spec.origin is None:
+        raise CrystalError("The AFLOW prototypes come with pymatgen. Install it: pip install 'friedel[train]'")
+    path = Path(spec.origin).with_name("aflow_prototypes.json.gz")
+    if not path.is_file():
         raise CrystalError(
-            f"The AFLOW prototypes come with pymatgen, which cannot be imported ({error}). "
-            "Install it: pip install 'friedel[train]'"
-        ) from None
-    return list(AFLOW_PROTOTYPE_LIBRARY)
+            f"This version of pymatgen ({version('pymatgen')}) has no {path.name} where friedel looks for it ({path}). "
+            "Install the version that constraints.txt names."
+        )
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        entries: list[dict[str, Any]] = json.load(stream)
+    return entries
 
 
 def _labels(entry: dict[str, Any]) -> tuple[str, str]:
     """AFLOW label alone, and with the formula, which tells the substances of one prototype apart."""
     label = str(entry["tags"]["aflow"])
-    return label, f"{label} {entry['snl'].structure.composition.reduced_formula}"
+    return label, f"{label} {_formula(entry)}"
+
+
+def _formula(entry: dict[str, Any]) -> str:
+    """Reduced formula, elements in the order of the sites."""
+    counts = Counter(_elements(entry))
+    divisor = math.gcd(*counts.values())
+    return "".join(f"{e}{n // divisor if n > divisor else ''}" for e, n in counts.items())
+
+
+def _elements(entry: dict[str, Any]) -> list[str]:
+    return [str(site["species"][0]["element"]) for site in entry["snl"]["sites"]]
 
 
 def _crystal(entry: dict[str, Any]) -> Crystal:
-    structure, (label, _) = entry["snl"].structure, _labels(entry)
-    name = f"{structure.composition.reduced_formula} {label}"
-    contents = [((str(element.symbol), 1.0),) for element in structure.species]
+    snl = entry["snl"]
     return crystal_of_atoms(
-        name,
-        np.array(structure.lattice.matrix),
-        np.array(structure.frac_coords),
-        contents,
-        source=_reference(str(entry["snl"].references)),
+        f"{_formula(entry)} {entry['tags']['aflow']}",
+        np.array(snl["lattice"]["matrix"]),
+        np.array([site["abc"] for site in snl["sites"]]),
+        [((element, 1.0),) for element in _elements(entry)],
+        source=_reference(str(snl["about"]["references"])),
         tolerance_a=_TOLERANCE_A,
     )
 
