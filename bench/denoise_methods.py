@@ -122,7 +122,7 @@ def score_network(network: Network, cases: list[Case]) -> Score:
         dog = Dog(sigma_inv_a=case.sigma_px * step)
         response = filter_stack(case.electrons[None], dog, case.grid)
         probability = network.run(case.electrons[None], np.array([case.grid.centre_px]))[1]
-        spots = read_map(probability, network.card.threshold, response, case.annulus_inv_a)
+        spots = read_map(probability, network.trust, response, case.annulus_inv_a)
         found = Found(case.grid.px_of(spots.k_inv_a).reshape(-1, 2), np.full(len(spots), np.inf))
         scores.append(score(found, case, 0.0))
     return total(scores)

@@ -61,7 +61,7 @@ class Metric(_Strict):
 
 
 class WeightCard(_Strict):
-    """The card of a network. ``threshold`` is the probability from which a spot counts, chosen on validation data."""
+    """The card of a network; ``threshold`` and ``doubt``, see ``spot_map.Trust``, are chosen on validation data."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
@@ -74,6 +74,7 @@ class WeightCard(_Strict):
     architecture: Architecture
     preprocessing: Preprocessing
     threshold: Annotated[float, Field(gt=0, lt=1)]
+    doubt: Annotated[float, Field(gt=0, le=1)]
     training: Training
     metrics: tuple[Metric, ...]
     limits: tuple[str, ...]

@@ -11,7 +11,7 @@ from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.nets.inference import Network, prepare
-from friedel.nets.spot_map import find_peaks, parabola_offsets
+from friedel.nets.spot_map import Trust, find_peaks, parabola_offsets
 from friedel.patterns.repair import estimate_gain
 from friedel.spots.dog import Dog, DogResponse, annulus_mask, filter_stack, position_sigma
 
@@ -43,7 +43,7 @@ class NetDetector:
         response = filter_stack(stack, self.width, pattern.grid, gain=gain, valid=pattern.valid)
         electrons = prepare(stack, gain, pattern.valid)
         probability = map_spots(self.network, electrons, np.array([pattern.grid.centre_px]), response.sigma_px)
-        return read_map(probability, self.network.card.threshold, response, annulus_inv_a, valid=pattern.valid)
+        return read_map(probability, self.network.trust, response, annulus_inv_a, valid=pattern.valid)
 
 
 def map_spots(network: Network, electrons: Float32Array, centre_px: FloatArray, sigma_px: float) -> Float32Array:
@@ -74,7 +74,7 @@ def sum_pixels(electrons: AnyArray, factor: int) -> Float32Array:
 
 def read_map(
     probability: Float32Array,
-    threshold: float,
+    trust: Trust,
     response: DogResponse,
     annulus_inv_a: tuple[float, float],
     *,
@@ -94,15 +94,15 @@ def read_map(
     their variances: the error of the counts is that of Thompson, Larson and Webb, Biophys. J. 82, 2775 (2002), eq. 17.
     """
     ring = annulus_mask(response.grid, probability.shape[1:], annulus_inv_a, valid)
-    pattern, px, _ = find_peaks(probability, threshold)
+    pattern, px, _ = find_peaks(probability, trust)
     inside = ring[tuple(np.rint(px).astype(int).clip(0, np.array(ring.shape) - 1).T)]
     pattern, px = pattern[inside], px[inside]
     intensity, _ = response.flux(pattern, px)
     at = (pattern, *np.rint(px).astype(int).clip(0, np.array(ring.shape) - 1).T)
     counted = position_sigma(intensity, response.background[at].astype(np.float64), response.sigma_px)
-    trust = _MAP_SIGMA_PX**2 / (_MAP_SIGMA_PX**2 + counted**2)
-    px = px + trust[:, None] * (_brightest_near(response.signal, pattern, px) - px)
-    sigma = np.sqrt(trust) * counted
+    weight = _MAP_SIGMA_PX**2 / (_MAP_SIGMA_PX**2 + counted**2)
+    px = px + weight[:, None] * (_brightest_near(response.signal, pattern, px) - px)
+    sigma = np.sqrt(weight) * counted
     order = np.lexsort((-intensity, pattern))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(pattern, minlength=len(probability)))])
     return Spots(

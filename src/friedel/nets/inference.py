@@ -12,6 +12,7 @@ import numpy as np
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
 from friedel.core.errors import DataError
 from friedel.nets.cards import WeightCard, find_card, verify_weights
+from friedel.nets.spot_map import Trust
 
 #: Anscombe's transform, 0 at 0 counts.
 _THREE_EIGHTHS, _AT_ZERO = np.float32(0.375), np.float32(1.224744871391589)
@@ -31,6 +32,11 @@ class Network:
 
     card: WeightCard
     path: Path
+
+    @property
+    def trust(self) -> Trust:
+        """When a maximum of the spot map counts as a spot."""
+        return Trust(self.card.threshold, self.card.doubt)
 
     def run(self, electrons: AnyArray, centre_px: FloatArray) -> tuple[Float32Array, Float32Array]:
         """Denoise patterns and find where spots are.

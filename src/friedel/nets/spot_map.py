@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
@@ -11,8 +13,25 @@ from friedel.core.arrays import AnyArray, FloatArray, IntArray
 _MAX_OFFSET_PX = 0.75
 
 
-def find_peaks(probability: AnyArray, threshold: float) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Find the maxima of maps (n, ky, kx) at or above a threshold.
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """When a maximum of a map counts as a spot.
+
+    Parameters
+    ----------
+    threshold
+        Least probability.
+    doubt
+        Largest probability that all maxima of a pattern are false, were they independent; beyond, none of them counts.
+        A single maximum must be nearly sure, and many need not be.
+    """
+
+    threshold: float
+    doubt: float = 1.0
+
+
+def find_peaks(probability: AnyArray, trust: Trust) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Find the maxima of maps (n, ky, kx) that count as spots.
 
     Returns
     -------
@@ -23,8 +42,11 @@ def find_peaks(probability: AnyArray, threshold: float) -> tuple[IntArray, Float
     A network that is sure draws a Gaussian, whose logarithm is a parabola.
     """
     top = ndimage.maximum_filter(probability, size=(1, 3, 3), mode="nearest")
-    index = np.argwhere((probability >= threshold) & (probability == top))
+    index = np.argwhere((probability >= trust.threshold) & (probability == top))
     height = probability[tuple(index.T)].astype(np.float64)
+    nothing = np.bincount(index[:, 0], weights=np.log1p(-np.minimum(height, 1.0 - 1e-6)), minlength=len(probability))
+    believed = nothing[index[:, 0]] <= np.log(trust.doubt)
+    index, height = index[believed], height[believed]
     order = np.lexsort((-height, index[:, 0]))
     index, height = index[order], height[order]
     return index[:, 0], index[:, 1:] + parabola_offsets(probability, index, 1e-6), height

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 
 from friedel.crystal import Crystal
 from friedel.nets.cards import Metric, Preprocessing, Training, WeightCard, dump_card
+from friedel.nets.spot_map import Trust
 from friedel.nets.training.export import export_onnx, hash_crystals
 from friedel.nets.training.generator import Batch, PatternRanges, generate
 from friedel.nets.training.kinematics import Bank, build_bank
@@ -24,7 +26,8 @@ from friedel.nets.training.validation import DOSES, at_dose, run_network, score_
 #: False spots per pattern of vacuum, amorphous film or noise that a threshold may let through on validation patterns.
 MAX_FALSE = 0.03
 _PATTERNS, _NEGATIVES = 120, 600
-_THRESHOLDS = np.round(np.arange(0.10, 0.91, 0.02), 2)
+_THRESHOLDS = np.round(np.arange(0.10, 0.91, 0.05), 2)
+_DOUBTS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 _SEEDS = {"validation": 3, "test": 4}
 _LIMITS = (
     "Trained on simulated patterns alone, with single and two-beam intensities, scrambled at random for the rest.",
@@ -46,8 +49,8 @@ def finish(
     """
     network = trained.network.cpu().eval()
     banks = {part: build_bank(crystals[part], max_zones=recipe.max_zones) for part in ("validation", "test")}
-    threshold = choose_threshold(network, banks["validation"], recipe.ranges)
-    metrics = measure(network, banks["test"], recipe.ranges, threshold, "test")
+    trust = choose_trust(network, banks["validation"], recipe.ranges)
+    metrics = measure(network, banks["test"], recipe.ranges, trust, "test")
     weights = out / f"{recipe.name}.onnx"
     sha256 = export_onnx(network, weights)
     card = WeightCard(
@@ -60,7 +63,8 @@ def finish(
         parameters=sum(p.numel() for p in network.parameters()),
         architecture=recipe.architecture,
         preprocessing=Preprocessing(stride=recipe.architecture.stride),
-        threshold=threshold,
+        threshold=trust.threshold,
+        doubt=trust.doubt,
         training=Training(
             recipe=recipe.model_dump(mode="json"),
             recipe_sha256=recipe.digest,
@@ -79,27 +83,29 @@ def finish(
     return path
 
 
-def choose_threshold(network: Denoiser, bank: Bank, ranges: PatternRanges) -> float:
-    """Find the probability with the best mean F1 over the doses among those with few spots where there are none."""
+def choose_trust(network: Denoiser, bank: Bank, ranges: PatternRanges) -> Trust:
+    """Find the trust with the best mean F1 over the doses among those that see few spots where there are none."""
     batches, nothing = _patterns(bank, ranges, _SEEDS["validation"])
     maps = [run_network(network, batch)[1] for batch in batches]
     empty = run_network(network, nothing)[1]
-    best, best_f1 = float(_THRESHOLDS[-1]), -1.0
-    for threshold in _THRESHOLDS:
-        false = score_at(empty, nothing, threshold).false / len(nothing.kind)
-        f1 = float(np.mean([score_at(m, b, threshold).f1 for m, b in zip(maps, batches, strict=True)]))
-        if false <= MAX_FALSE and f1 > best_f1:
-            best, best_f1 = float(threshold), f1
+    best, best_f1 = Trust(float(_THRESHOLDS[-1])), -1.0
+    for threshold, doubt in itertools.product(_THRESHOLDS, _DOUBTS):
+        trust = Trust(float(threshold), doubt)
+        if score_at(empty, nothing, trust).false > MAX_FALSE * len(nothing.kind):
+            continue
+        f1 = float(np.mean([score_at(m, b, trust).f1 for m, b in zip(maps, batches, strict=True)]))
+        if f1 > best_f1:
+            best, best_f1 = trust, f1
     return best
 
 
-def measure(network: Denoiser, bank: Bank, ranges: PatternRanges, threshold: float, part: str) -> tuple[Metric, ...]:
+def measure(network: Denoiser, bank: Bank, ranges: PatternRanges, trust: Trust, part: str) -> tuple[Metric, ...]:
     """Score a network at each dose on patterns of the crystals of a part that it was not trained on."""
     batches, nothing = _patterns(bank, ranges, _SEEDS[part])
-    false = score_at(run_network(network, nothing)[1], nothing, threshold).false / len(nothing.kind)
+    false = score_at(run_network(network, nothing)[1], nothing, trust).false / len(nothing.kind)
     out = []
     for dose, batch in zip(DOSES, batches, strict=True):
-        score = score_at(run_network(network, batch)[1], batch, threshold)
+        score = score_at(run_network(network, batch)[1], batch, trust)
         out.append(
             Metric(
                 test_set=f"{part} crystals, simulated",

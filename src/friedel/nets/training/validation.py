@@ -10,7 +10,7 @@ from torch import Tensor
 
 from friedel.core.arrays import Float32Array
 from friedel.nets.scoring import Score, score_spots
-from friedel.nets.spot_map import find_peaks
+from friedel.nets.spot_map import Trust, find_peaks
 from friedel.nets.training.generator import CRYSTAL, Batch, PatternRanges, generate, network_input, stabilise
 from friedel.nets.training.kinematics import Bank
 from friedel.nets.training.networks import Denoiser
@@ -58,12 +58,13 @@ def validate(
     _set(network, average)
     rows: list[dict[str, object]] = []
     false = [
-        score_at(run_network(network, validation.negatives)[1], validation.negatives, t).false for t in _THRESHOLDS
+        score_at(run_network(network, validation.negatives)[1], validation.negatives, Trust(t)).false
+        for t in _THRESHOLDS
     ]
     for dose, batch in zip(DOSES, validation.batches, strict=True):
         z, probability = run_network(network, batch)
         error = float((torch.as_tensor(z) - stabilise(batch.expected).cpu()).square().mean().sqrt())
-        scores = [score_at(probability, batch, t) for t in _THRESHOLDS]
+        scores = [score_at(probability, batch, Trust(t)) for t in _THRESHOLDS]
         best = int(np.argmax([s.f1 for s in scores]))
         s = scores[best]
         rows.append({"dose": dose, "rmse_z": f"{error:.4f}", "threshold": _THRESHOLDS[best], "f1": f"{s.f1:.4f}",
@@ -73,9 +74,9 @@ def validate(
     return rows
 
 
-def score_at(probability: Float32Array, batch: Batch, threshold: float) -> Score:
-    """Score the spots above a threshold; those on the transmitted beam do not count."""
-    pattern, px, _ = find_peaks(probability, threshold)
+def score_at(probability: Float32Array, batch: Batch, trust: Trust) -> Score:
+    """Score the spots of maps; those on the transmitted beam do not count."""
+    pattern, px, _ = find_peaks(probability, trust)
     centre, radius = batch.centre_px.cpu().numpy(), batch.disk_radius_px.cpu().numpy()
     beam = 2.5 * batch.spot_sigma_px.cpu().numpy() + radius
     off_beam = np.hypot(*(px - centre[pattern]).T) >= beam[pattern]
