@@ -88,8 +88,8 @@ def page_of(
         f"{platform.machine()}, Python {platform.python_version()}."
     )
     timed = (
-        "Patterns per second on the same patterns (near [001], 1,000 electrons, two candidates), one after the other, "
-        "one thread, on a machine with other work: quote the ratios."
+        "Patterns per processor second on the same patterns (near [001], 1,000 electrons, two candidates), one after the "
+        "other on a machine with other work: quote the ratios."
     )
     lines = [
         "# How well phases are named",
@@ -114,7 +114,7 @@ def page_of(
         "",
         timed,
         "",
-        "| program | patterns/s |",
+        "| program | patterns per processor second |",
         "|---|---|",
         *(f"| {name} | {value:.1f} |" for name, value in speed.items()),
         "",

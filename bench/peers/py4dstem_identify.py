@@ -85,11 +85,11 @@ def main() -> None:
     for energy in np.unique(energies):
         chosen = np.flatnonzero(energies == energy)
         crystals = [crystal_of(fact, float(energy)) for fact in facts]
-        start = time.perf_counter()
+        start = time.process_time()
         found = find_peaks(counts[chosen], float(radii[chosen[0]]), step, centre, min(levels))
-        detection = time.perf_counter() - start
+        detection = time.process_time() - start
         for a, level in enumerate(levels):
-            start = time.perf_counter()
+            start = time.process_time()
             table = Peaks(found, float(level))
             for p, crystal in enumerate(crystals):
                 crystal.match_orientations(table, num_matches_return=2, min_number_peaks=3, progress_bar=False)
@@ -101,7 +101,7 @@ def main() -> None:
                 weights = phases.quantify_single_pattern(table, (place, 0), corr_kernel_size=0.02, plot_result=False,
                                                          verbose=False, max_number_patterns=2)[0]  # fmt: skip
                 weight[a, i] = np.reshape(weights, (n_phases, -1)).sum(axis=1)
-            seconds[a] += time.perf_counter() - start + detection
+            seconds[a] += time.process_time() - start + detection
     np.savez(sys.argv[2], correlation=correlation, weight=weight, seconds=seconds, levels=list(map(str, levels)))
 
 

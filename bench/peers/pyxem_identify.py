@@ -82,14 +82,14 @@ def main() -> None:
         simulations = [templates_of(fact, float(energy)) for fact in facts]
         polar_of(counts[:1], levels[0], step, centre).get_orientation(simulations[0], frac_keep=1.0)  # compile first
         for a, level in enumerate(levels):
-            start = time.perf_counter()
+            start = time.process_time()
             polar = polar_of(counts[chosen], level, step, centre)
             norm = np.sqrt((polar.data.reshape(len(chosen), -1) ** 2).sum(axis=1))
             for p, simulation in enumerate(simulations):
                 best = polar.get_orientation(simulation, n_best=1, frac_keep=1.0, show_progressbar=False)
                 correlation[a, chosen, p] = best.data.reshape(len(chosen), 1, 4)[:, 0, 1]
                 cosine[a, chosen, p] = correlation[a, chosen, p] / np.maximum(norm, 1e-9)
-            seconds[a] += time.perf_counter() - start
+            seconds[a] += time.process_time() - start
     np.savez(sys.argv[2], correlation=correlation, cosine=cosine, seconds=seconds, levels=levels)
 
 
