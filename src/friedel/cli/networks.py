@@ -73,8 +73,8 @@ def tune_command(
     """Search for better settings of a training, and write the best as a recipe."""
     with friendly_errors(debug=debug):
         _need_torch()
-        from friedel.nets.training.steps import use_threads
         from friedel.nets.training.recipe import dump_training_recipe
+        from friedel.nets.training.steps import use_threads
         from friedel.nets.training.tune import tune
 
         use_threads(threads)
@@ -100,10 +100,7 @@ def list_weights(debug: Debug = False) -> None:
             typer.echo(f"{card.name} {card.version}  {card.summary}")
             typer.echo(f"    {shape.family}, {card.parameters / 1e6:.2f} M parameters, trained {card.training.date}")
             for metric in card.metrics:
-                typer.echo(
-                    f"    {metric.dose_electrons:7.0f} electrons: F1 {metric.f1:.2f}, {metric.error_px:.2f} px "
-                    f"({metric.test_set})"
-                )
+                typer.echo(f"    {metric}")
             for limit in card.limits:
                 typer.echo(f"    limit: {limit}")
 
@@ -116,14 +113,19 @@ def verify(
     """Check that weights are those that their cards describe, and that they run."""
     import numpy as np
 
-    from friedel.nets.cards import shipped_names
+    from friedel.nets.cards import SegmenterCard, find_card, shipped_names, verify_weights
     from friedel.nets.inference import load_network
+    from friedel.nets.segmenter import load_segmenter
 
     with friendly_errors(debug=debug):
         for name in names or shipped_names():
-            network = load_network(name)
-            network.run(np.zeros((1, 64, 64), dtype=np.float32), np.full((1, 2), 31.5))
-            typer.echo(f"{network.path}: {network.card.name} {network.card.version} is whole and runs")
+            path = find_card(name)
+            card = verify_weights(path)
+            if isinstance(card, SegmenterCard):
+                load_segmenter(name).probability(np.ones((64, 33), dtype=np.float32), 64)
+            else:
+                load_network(name).run(np.zeros((1, 64, 64), dtype=np.float32), np.full((1, 2), 31.5))
+            typer.echo(f"{path.parent / card.file}: {card.name} {card.version} is whole and runs")
 
 
 @weights_app.command("export")

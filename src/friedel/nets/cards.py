@@ -35,8 +35,24 @@ class Preprocessing(_Strict):
     stride: Annotated[int, Field(ge=1, le=1024)]
 
 
+class SpectrumPreprocessing(_Strict):
+    """What is done to a power spectrum before the network sees it.
+
+    ``transform``: "speckle" is the power over its noise floor, linear up to 16, and the logarithm of one more than it,
+    of the half plane kx >= 0 with columns of the other half beside the seam. See ``half_plane.network_input``.
+    """
+
+    transform: Literal["speckle"] = "speckle"
+    channels: tuple[Literal["linear"], Literal["logarithm"], Literal["nearness"]] = ("linear", "logarithm", "nearness")
+    stride: Annotated[int, Field(ge=1, le=1024)]
+
+
 class Training(_Strict):
-    """How the weights came about; ``recipe`` is the whole training recipe, ``data_sha256`` that of the crystals."""
+    """How the weights came about.
+
+    ``recipe`` is the whole training recipe, ``data_sha256`` the hash of the crystals of a denoiser, or of a segmenter's
+    spectra; ``patterns`` how many were seen, repetitions counted.
+    """
 
     recipe: dict[str, Any]
     recipe_sha256: str
@@ -59,10 +75,30 @@ class Metric(_Strict):
     error_px: float
     false_on_nothing: float
 
+    def __str__(self) -> str:
+        return f"{self.dose_electrons:7.0f} electrons: F1 {self.f1:.2f}, {self.error_px:.2f} px ({self.test_set})"
 
-class WeightCard(_Strict):
-    """The card of a network; ``threshold`` and ``doubt``, see ``spot_map.Trust``, are chosen on validation data."""
 
+class SegmenterMetric(_Strict):
+    """What was measured on spectra of micrographs: of spots, and of the pixels in the mask.
+
+    ``dose_e_per_a2``: lowest and highest dose of the micrographs; ``false_per_image``: spots found that are none.
+    """
+
+    test_set: str
+    dose_e_per_a2: tuple[float, float]
+    f1: float
+    precision: float
+    recall: float
+    false_per_image: float
+    dice: float
+
+    def __str__(self) -> str:
+        low, high = self.dose_e_per_a2
+        return f"{low:.0f} to {high:.0f} e/Å²: F1 {self.f1:.2f}, Dice {self.dice:.2f} ({self.test_set})"
+
+
+class _Card(_Strict):
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
     version: Annotated[int, Field(ge=1)]
@@ -72,12 +108,32 @@ class WeightCard(_Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     parameters: Annotated[int, Field(ge=1)]
     architecture: Architecture
-    preprocessing: Preprocessing
     threshold: Annotated[float, Field(gt=0, lt=1)]
-    doubt: Annotated[float, Field(gt=0, le=1)]
     training: Training
-    metrics: tuple[Metric, ...]
     limits: tuple[str, ...]
+
+
+class WeightCard(_Card):
+    """The card of a denoiser; ``threshold`` and ``doubt``, see ``spot_map.Trust``, are chosen on validation data."""
+
+    preprocessing: Preprocessing
+    doubt: Annotated[float, Field(gt=0, le=1)]
+    metrics: tuple[Metric, ...]
+
+
+class SegmenterCard(_Card):
+    """The card of a segmenter of spectra.
+
+    ``threshold``: a region of the map that rises to this probability is a spot; ``mask_threshold``: pixels from this
+    probability on belong to spots. Both are chosen on validation data.
+    """
+
+    preprocessing: SpectrumPreprocessing
+    mask_threshold: Annotated[float, Field(gt=0, lt=1)]
+    metrics: tuple[SegmenterMetric, ...]
+
+
+AnyCard = WeightCard | SegmenterCard
 
 
 class WeightsError(FileError):
@@ -110,7 +166,7 @@ def find_card(name_or_path: str) -> Path:
     )
 
 
-def load_card(path: Path) -> WeightCard:
+def load_card(path: Path) -> AnyCard:
     """Read a card.
 
     Raises
@@ -129,12 +185,14 @@ def load_card(path: Path) -> WeightCard:
         raise CorruptFileError(path, f"it is not valid TOML ({error})", "Use the card that came with them.") from error
 
 
-def parse_card(values: dict[str, Any], path: Path) -> WeightCard:
+def parse_card(values: dict[str, Any], path: Path) -> AnyCard:
     """Validate plain values."""
     import json
 
     try:
-        return WeightCard.model_validate_json(json.dumps(values))
+        how = values.get("preprocessing")
+        is_segmenter = isinstance(how, dict) and how.get("transform") == "speckle"
+        return (SegmenterCard if is_segmenter else WeightCard).model_validate_json(json.dumps(values))
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
         raise CorruptFileError(path, "; ".join(lines), "Use the card that came with the weights.") from None
@@ -142,12 +200,12 @@ def parse_card(values: dict[str, Any], path: Path) -> WeightCard:
         raise CorruptFileError(path, str(error), "Use the card that came with the weights.") from error
 
 
-def dump_card(card: WeightCard) -> str:
+def dump_card(card: AnyCard) -> str:
     """Write a card as TOML."""
     return tomli_w.dumps(card.model_dump(mode="json"))
 
 
-def verify_weights(card_path: Path) -> WeightCard:
+def verify_weights(card_path: Path) -> AnyCard:
     """Read a card and make sure that the weights beside it are those that it describes.
 
     Raises

@@ -11,7 +11,7 @@ import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
 from friedel.core.errors import DataError
-from friedel.nets.cards import WeightCard, find_card, verify_weights
+from friedel.nets.cards import WeightCard, WeightsError, find_card, verify_weights
 from friedel.nets.spot_map import Trust
 
 #: Anscombe's transform, 0 at 0 counts.
@@ -61,7 +61,7 @@ class Network:
             raise DataError(
                 f"A network needs patterns (n, ky, kx) and centres (n, 2), got {electrons.shape} and {centre_px.shape}."
             )
-        session = _session(str(self.path), self.card.sha256)
+        session = open_session(str(self.path), self.card.sha256)
         denoised = np.empty(electrons.shape, dtype=np.float32)
         probability = np.empty(electrons.shape, dtype=np.float32)
         ky, kx = electrons.shape[1:]
@@ -79,10 +79,12 @@ def load_network(name_or_path: str) -> Network:
     Raises
     ------
     WeightsError, CorruptFileError
-        If there is none, or it is not the one that its card describes.
+        If there is none, it is not the one that its card describes, or it is no denoiser.
     """
     card_path = find_card(name_or_path)
     card = verify_weights(card_path)
+    if not isinstance(card, WeightCard):
+        raise WeightsError(card_path, "it is a segmenter of spectra, and a denoiser is wanted", "Name a denoiser.")
     return Network(card, card_path.parent / card.file)
 
 
@@ -120,7 +122,7 @@ def prepare(patterns: AnyArray, gain: float, valid: BoolArray | None) -> Float32
 
 
 @lru_cache(maxsize=4)
-def _session(path: str, sha256: str) -> Any:
+def open_session(path: str, sha256: str) -> Any:
     """Open the weights in this process, on one thread."""
     import onnxruntime
 

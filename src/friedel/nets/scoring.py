@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from friedel.core.arrays import FloatArray, IntArray
 
@@ -66,21 +65,25 @@ class Score:
         return float(np.sqrt(self.squared_error_px2 / max(2 * self.hits, 1)))
 
 
-def score_spots(found_px: FloatArray, true_px: FloatArray, kind: IntArray, tolerance_px: float) -> Score:
+def score_spots(found_px: FloatArray, true_px: FloatArray, kind: IntArray, tolerance_px: float | FloatArray) -> Score:
     """Match the spots found in one pattern (M, 2), best first, with the true ones (N, 2).
 
     A true spot is matched once, by the first found spot for which it is the nearest one left within the tolerance;
-    a second one there is false. A spot found at a faint one is neither right nor false.
+    a second one there is false. A spot found at a faint one is neither right nor false. The tolerance may be one for
+    each true spot (N,).
     """
     wanted, faint = true_px[kind == WANTED], true_px[kind == FAINT]
+    reach = np.broadcast_to(tolerance_px, kind.shape)
+    reach_wanted, reach_faint = reach[kind == WANTED], reach[kind == FAINT]
     is_free = np.ones(len(wanted), dtype=bool)
     hits, false, squared = 0, 0, 0.0
     near_faint = np.zeros(len(found_px), dtype=bool)
     if len(faint) and len(found_px):
-        near_faint = np.isfinite(cKDTree(faint).query(found_px, distance_upper_bound=tolerance_px)[0])
+        near_faint = (np.hypot(*(found_px[:, None] - faint).transpose(2, 0, 1)) <= reach_faint).any(axis=1)
     for px, excused in zip(found_px, near_faint, strict=True):
-        distance = np.where(is_free, np.hypot(*(wanted - px).T), np.inf)
-        if len(distance) and distance.min() <= tolerance_px:
+        distance = np.hypot(*(wanted - px).T)
+        distance = np.where(is_free & (distance <= reach_wanted), distance, np.inf)
+        if np.isfinite(distance).any():
             nearest = int(distance.argmin())
             is_free[nearest] = False
             hits, squared = hits + 1, squared + float(distance[nearest] ** 2)

@@ -80,13 +80,13 @@ class Cfar:
         found = [_peaks(ratio / caution, search, scale, correlation, rate) for scale in scales]
         table = np.concatenate(found)
         table = table[np.argsort(table[:, 3])]
-        table = table[_distinct(table, pattern.shape, 4 * self.max_spots)]
+        table = table[distinct(table, pattern.shape, 4 * self.max_spots)]
         spots = [
             refine(pattern.data, floor, (int(y), int(x)), max(scale, LEAST_WEIGHT_PX), correlation)
             for y, x, scale, _ in table
         ]
         kept = _outside_skirts(ratio, table, spots)[: self.max_spots]
-        return _as_spots(pattern, ratio, [(spots[i], (int(table[i, 0]), int(table[i, 1]))) for i in kept])
+        return as_spots(pattern, ratio, [(spots[i], (int(table[i, 0]), int(table[i, 1]))) for i in kept])
 
 
 def searched_half(pattern: Pattern, annulus_inv_a: tuple[float, float]) -> BoolArray:
@@ -134,7 +134,7 @@ def _peaks(ratio: AnyArray, search: BoolArray, scale: float, correlation: FloatA
     return np.stack([y, x, np.full(len(y), scale), tail.log_rate_of(here)], axis=1)
 
 
-def _distinct(table: FloatArray, shape: tuple[int, int], most: int) -> list[int]:
+def distinct(table: FloatArray, shape: tuple[int, int], most: int) -> list[int]:
     """Rows to keep: none within the width of a more significant one, or of its mirror image; most significant first."""
     centred = table[:, :2] - (shape[0] // 2, shape[1] // 2)
     free = np.ones(len(table), dtype=bool)
@@ -151,7 +151,7 @@ def _distinct(table: FloatArray, shape: tuple[int, int], most: int) -> list[int]
 def _outside_skirts(ratio: AnyArray, table: FloatArray, spots: list[RefinedSpot]) -> list[int]:
     """Rows that are brighter than the skirts of all more significant spots, in the same order."""
     at = table[:, :2].astype(int)
-    power = np.array([_peak_power(ratio, (int(y), int(x))) for y, x in at])
+    power = np.array([peak_power(ratio, (int(y), int(x))) for y, x in at])
     width = np.array([s.half_width_px for s in spots])
     kept: list[int] = []
     for i in range(len(table)):
@@ -162,13 +162,13 @@ def _outside_skirts(ratio: AnyArray, table: FloatArray, spots: list[RefinedSpot]
     return kept
 
 
-def _peak_power(ratio: AnyArray, at: tuple[int, int]) -> float:
+def peak_power(ratio: AnyArray, at: tuple[int, int]) -> float:
     """Highest power over the floor in the 3 x 3 pixels about a peak."""
     rows, cols = (np.arange(c - 1, c + 2) % n for c, n in zip(at, ratio.shape, strict=True))
     return float(ratio[np.ix_(rows, cols)].max())
 
 
-def _as_spots(pattern: Pattern, ratio: AnyArray, found: list[tuple[RefinedSpot, tuple[int, int]]]) -> Spots:
+def as_spots(pattern: Pattern, ratio: AnyArray, found: list[tuple[RefinedSpot, tuple[int, int]]]) -> Spots:
     """Convert to calibrated units, brightest first."""
     if not found:
         return Spots.empty()
@@ -176,5 +176,5 @@ def _as_spots(pattern: Pattern, ratio: AnyArray, found: list[tuple[RefinedSpot, 
     k = pattern.grid.k_of([spot.position_px for spot, _ in found])
     sigma = np.array([spot.sigma_px for spot, _ in found]) * pattern.grid.step_inv_a
     intensity = np.array([spot.intensity for spot, _ in found])
-    snr = np.array([_peak_power(ratio, at) - 1 for _, at in found])
+    snr = np.array([peak_power(ratio, at) - 1 for _, at in found])
     return Spots(k, sigma, intensity, snr, np.array([0, len(found)]))
