@@ -88,8 +88,8 @@ def page_of(
         f"{platform.machine()}, Python {platform.python_version()}."
     )
     timed = (
-        "Patterns per processor second on the same patterns (near [001], 1,000 electrons, two candidates), one after the "
-        "other on a machine with other work: quote the ratios."
+        "Patterns per processor second on the same patterns (near [001], 1,000 electrons, two candidates), one program "
+        "after the other on a machine with other work: quote the ratios."
     )
     lines = [
         "# How well phases are named",
