@@ -21,9 +21,17 @@ from friedel.nets.training.generator import (  # noqa: E402
     targets,
 )
 from friedel.nets.training.kinematics import build_bank, diffract_batch, orientations  # noqa: E402
-from friedel.nets.training.noise import Plane, count_batch, draw_noise_batch, expect_batch, pack, repair_batch  # noqa: E402
+from friedel.nets.training.noise import (  # noqa: E402
+    Plane,
+    count_batch,
+    draw_noise_batch,
+    expect_batch,
+    noise_share_seen,
+    pack,
+    repair_batch,
+)
 from friedel.nets.training.render import invert_about, render_spots, spread_disks  # noqa: E402
-from friedel.patterns.repair import remove_spikes  # noqa: E402
+from friedel.patterns.repair import estimate_gain, remove_spikes  # noqa: E402
 from friedel.simulate.detector import Detector, electrons_of  # noqa: E402
 from friedel.simulate.diffraction import SpotPattern, diffract, orient  # noqa: E402
 from friedel.simulate.noise import Noise, NoiseRanges, count, distort, draw_noise, expect  # noqa: E402
@@ -135,6 +143,16 @@ def test_spikes_are_repaired_as_before_a_network_is_used():
     counts[rng.integers(3, size=30), rng.integers(40, size=30), rng.integers(52, size=30)] = 60.0
     counts[0, 0, 0] = 90.0
     np.testing.assert_allclose(repair_batch(torch.tensor(counts)).numpy(), remove_spikes(counts, gain=1.0))
+
+
+@pytest.mark.parametrize("psf_px", [0.3, 0.45, 0.6])
+def test_the_gain_of_a_smooth_camera_is_underestimated_as_foreseen(psf_px):
+    camera = Detector(psf_px=psf_px, is_counting=False, gain=100.0)
+    noise = Noise(detector=camera)
+    rng = np.random.default_rng(0)
+    light = np.stack([count(np.full((96, 96), 30.0), noise, rng) for _ in range(6)]).astype(float)
+    seen = float(noise_share_seen(pack([noise]), (96, 96))[0])
+    assert estimate_gain(light) / camera.gain == pytest.approx(seen, rel=0.12)
 
 
 def test_drawn_settings_keep_to_the_ranges_and_to_their_chance():

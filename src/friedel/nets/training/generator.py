@@ -22,10 +22,12 @@ from friedel.nets.training.noise import (
     draw_noise_batch,
     electrons_of_batch,
     expect_batch,
+    noise_share_seen,
     repair_batch,
     spread_batch,
 )
 from friedel.nets.training.render import blobs, invert_about, render_spots, spread_disks
+from friedel.simulate.detector import DetectorRanges
 from friedel.simulate.noise import NoiseRanges
 from friedel.simulate.ranges import Range
 
@@ -37,12 +39,15 @@ BLOB_PX = 1.0
 _ANGLE, _STREAK_SHARE = Range(0.0, 2.0 * np.pi), Range(0.1, 0.8)
 
 
+#: Gain from which a camera that integrates light resolves what one electron leaves in its neighbours.
+_LEAST_INTEGRATING_GAIN = 20.0
 #: Noise of the training patterns: that of ``friedel.simulate.noise`` over the doses of 4D-STEM, with fewer stray hits,
-#: most of which are repaired before a network sees a pattern.
+#: most of which are repaired before a network sees a pattern, and more cameras that count.
 TRAINING_NOISE = NoiseRanges(
     dose_electrons=Range(30.0, 30000.0, is_log=True),
     salt_share=Range(1e-5, 1e-3, chance=0.3, is_log=True),
     pepper_share=Range(1e-4, 3e-3, chance=0.2, is_log=True),
+    detector=DetectorRanges(counting_chance=0.8),
 )
 
 
@@ -54,12 +59,13 @@ class PatternRanges:
     crystals, of which ``more_crystals`` have two and three overlapping. ``scramble`` is the spread of the logarithm of
     the intensities that stands for many-beam diffraction. ``reach_inv_a`` is the distance from the middle to the edge
     of the detector; other lengths on it are in pixels of a pattern of ``shape``. ``gain_error`` is that of the gain as
-    estimated. ``centre_error_px`` is that of the centre that the network is told, and ``centre_outlier_px`` the same
+    estimated; where light spreads in a camera, the estimate is also ``too_low`` by the smoothness of the noise, with
+    this chance. ``centre_error_px`` is that of the centre that the network is told, and ``centre_outlier_px`` the same
     for one pattern in six.
     """
 
     shape: tuple[int, int] = (128, 128)
-    negatives: tuple[float, float, float] = (0.04, 0.07, 0.04)
+    negatives: tuple[float, float, float] = (0.06, 0.15, 0.06)
     more_crystals: tuple[float, float] = (0.25, 0.08)
     any_orientation: float = 0.2
     energy_kev: Range = field(default=Range(60.0, 300.0))
@@ -73,6 +79,7 @@ class PatternRanges:
     flat_share: Range = field(default=Range(0.01, 0.3, chance=0.2, is_log=True))
     centre_px: Range = field(default=Range(-4.0, 4.0))
     gain_error: Range = field(default=Range(-0.3, 0.3, chance=0.4))
+    too_low: float = 0.7
     centre_error_px: float = 0.3
     centre_outlier_px: float = 4.0
     noise: NoiseRanges = field(default=TRAINING_NOISE)
@@ -161,7 +168,9 @@ def generate(bank: Bank, ranges: PatternRanges, n: int, seed: Iterable[int], *, 
     flat = torch.where(beam, draw(ranges.flat_share), 1.0)[:, None, None]
     arriving = expect_batch(sharp + flat * (1.0 / sharp[0].numel() - sharp), noise, plane)
     units = count_batch(arriving, noise, torch_rng)
-    gain = (1.0 + draw(ranges.gain_error))[:, None, None]
+    is_smooth = (noise["is_counting"] == 0) & torch.as_tensor(rng.random(n) < ranges.too_low, device=device)
+    smooth = torch.where(is_smooth, noise_share_seen(noise, ranges.shape), 1.0)
+    gain = ((1.0 + draw(ranges.gain_error)) / smooth)[:, None, None]
     expected = torch.where(noise.image("is_counting") > 0, arriving, spread_batch(arriving, noise))
     expected = torch.minimum(expected, electrons_of_batch(noise.image("saturation"), noise))
     kept = (1.0 - flat[:, 0]) * (1.0 - noise["halo_share"][:, None]) * (1.0 - noise["amorphous_share"][:, None])
@@ -175,13 +184,15 @@ def generate(bank: Bank, ranges: PatternRanges, n: int, seed: Iterable[int], *, 
 
 
 def _noise_of(kind: IntArray, noise: NoiseBatch) -> NoiseBatch:
-    """Leave the film out of vacuum, make sure of it in amorphous patterns, and take the beam's halo from mere noise."""
+    """Leave film and halo out of vacuum and noise, make sure of the film in amorphous patterns, and mend the gain."""
     device = noise["halo_share"].device
     is_vacuum, is_film, is_noise = (torch.as_tensor(kind == k, device=device) for k in (VACUUM, AMORPHOUS, NOISE))
     nothing = is_vacuum | is_noise
     halo = torch.where(nothing, 0.0, noise["halo_share"])
     film = torch.where(is_film, noise["amorphous_share"].clamp_min(0.05), noise["amorphous_share"])
-    return NoiseBatch(noise.values | {"halo_share": halo, "amorphous_share": torch.where(nothing, 0.0, film)})
+    film = torch.where(nothing, 0.0, film)
+    gain = torch.where(noise["is_counting"] > 0, noise["gain"], noise["gain"].clamp_min(_LEAST_INTEGRATING_GAIN))
+    return NoiseBatch(noise.values | {"halo_share": halo, "amorphous_share": film, "gain": gain})
 
 
 def _centre_error(ranges: PatternRanges, n: int, rng: np.random.Generator, device: str) -> Tensor:

@@ -193,6 +193,20 @@ def electrons_of_batch(units: Tensor, noise: NoiseBatch) -> Tensor:
     return ((units - noise.image("offset")) / noise.image("gain")).clamp_min(0.0)
 
 
+def noise_share_seen(noise: NoiseBatch, shape: tuple[int, int]) -> Tensor:
+    """Share (n,) of the variance of white noise that the gain estimate sees after the point spread of the cameras.
+
+    The mask of ``friedel.patterns.repair.estimate_gain`` has the transfer (2 - 2 cos wy) (2 - 2 cos wx), whose mean
+    square is 36. Below a twentieth, no pattern would be taken for usable.
+    """
+    transfer = blur_transfer(shape, noise["psf_px"])
+    tail = blur_transfer(shape, noise["tail_px"])
+    transfer = transfer + noise.image("tail_share") * (tail - transfer)
+    y, x = (2.0 - 2.0 * torch.cos(torch.pi / n * (torch.arange(n, device=tail.device) + 0.5)) for n in shape)
+    mask = y.square()[:, None] * x.square()
+    return ((mask * transfer.square()).mean(dim=(1, 2)) / mask.mean()).clamp_min(0.05)
+
+
 def repair_batch(electrons: Tensor) -> Tensor:
     """Replace spikes (n, ky, kx) by the median of their neighbours, as is done to patterns before a network sees them.
 
