@@ -42,6 +42,20 @@ DENSITIES = {
 }  # fmt: skip
 
 
+# Lattice constants in Å of other programs: elements as in ASE 3.29 (ase.data, to two digits; a and c), compounds as in
+# xrayutilities 1.7.
+OTHERS = {
+    "Ac": (5.31,), "Ce": (5.16,), "Er": (3.56, 5.589), "Cd": (2.98, 5.620), "Re": (2.76, 4.457), "Sc": (3.31, 5.276),
+    "Dy": (3.59, 5.647), "Y": (3.65, 5.734), "Ba": (5.02,), "Ho": (3.58, 5.621), "Tm": (3.54, 5.558),
+    "Tc": (2.74, 4.395), "Ar": (5.26,), "Sr": (6.08,), "Th": (5.08,), "Yb": (5.49,), "Tl": (3.46, 5.533),
+    "Lu": (3.51, 5.563), "Ca": (5.58,), "Tb": (3.60, 5.692), "Te": (4.45, 5.919), "Hf": (3.20, 5.062),
+    "Gd": (3.64, 5.780), "Be": (2.29, 3.588), "Os": (2.74, 4.326), "In": (3.2523, 4.9461), "Sb": (4.307, 11.273),
+    "Sn": (6.4912,), "AlAs": (5.66172,), "AlSb": (6.1355,), "GaSb": (6.09593,), "InSb": (6.47937,), "PbTe": (6.464,),
+    "PbSe": (6.128,), "HgSe": (6.085,), "SrF2": (5.8007,), "BaF2": (6.2001,), "MnTe": (4.1429, 6.7031),
+    "SnTe": (6.3268,),
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def materials() -> tuple[Material, ...]:
     return load_materials()
@@ -81,6 +95,13 @@ def test_materials_are_as_dense_as_matter(materials: tuple[Material, ...]) -> No
 def test_density_of_an_isotype_is_that_of_handbooks(name: str, density: float) -> None:
     crystal = next(c for c in load_isotypes() if c.name == name)
     assert density_g_cm3(crystal) == pytest.approx(density, rel=0.06)
+
+
+@pytest.mark.parametrize(("formula", "lengths"), OTHERS.items())
+def test_lattice_constants_of_isotypes_are_those_of_other_programs(formula: str, lengths: tuple[float, ...]) -> None:
+    cells = [c.cell for c in load_isotypes() if c.name.split()[0] == formula]
+    assert len(cells) == 1
+    assert [cells[0][0], cells[0][2]][: len(lengths)] == pytest.approx(lengths, rel=4e-3)
 
 
 @pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
