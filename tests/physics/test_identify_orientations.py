@@ -8,7 +8,7 @@ import pytest
 from friedel.core.beam import Beam
 from friedel.crystal import PhaseSet, load_phases, zone_net
 from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
-from friedel.identify.template_bank import build_bank
+from friedel.identify.template_bank import affordable_spacing_deg, build_bank
 
 CUBIC, LAYERED, MONOCLINIC = load_phases(["lif", "nmc811-o3", "li2co3"]).crystals
 
@@ -17,7 +17,8 @@ CUBIC, LAYERED, MONOCLINIC = load_phases(["lif", "nmc811-o3", "li2co3"]).crystal
 def test_laue_class_has_its_number_of_proper_rotations(crystal: object, order: int) -> None:
     rotations = proper_rotations(crystal)  # type: ignore[arg-type]
     assert len(rotations) == order
-    np.testing.assert_allclose(rotations @ np.swapaxes(rotations, 1, 2), np.broadcast_to(np.eye(3), (order, 3, 3)), atol=1e-9)  # fmt: skip
+    products = rotations @ np.swapaxes(rotations, 1, 2)
+    np.testing.assert_allclose(products, np.broadcast_to(np.eye(3), (order, 3, 3)), atol=1e-9)
 
 
 @pytest.mark.parametrize("crystal", [CUBIC, LAYERED, MONOCLINIC], ids=["lif", "nmc811-o3", "li2co3"])
@@ -53,3 +54,11 @@ def test_template_of_a_zone_axis_holds_the_zone_net() -> None:
     net = zone_net(LAYERED, (0, 0, 1), 1.0)
     np.testing.assert_allclose(in_plane, np.sort(net.radius_inv_a[~net.is_extinct]), atol=1e-6)
     assert len(in_plane) == 6
+
+
+def test_many_phases_of_low_symmetry_take_a_coarser_bank() -> None:
+    few, many = PhaseSet((CUBIC,)), load_phases(["li2co3", "al2o3", "nmc811-o3", "nmc811-o1", "lioh"])
+    assert affordable_spacing_deg(few, 2.5) == 2.5
+    assert affordable_spacing_deg(many, 1.0) > 1.5
+    n = sum(len(beam_directions(c, affordable_spacing_deg(many, 1.0))) for c in many.crystals)
+    assert n == pytest.approx(12_000, rel=0.1)

@@ -10,22 +10,8 @@ import pytest
 import friedel as fr
 from friedel.identify.components import CLEAR_LEAD, posterior_of_names
 from friedel.identify.zone_map import Distortion, undistorted
-from friedel.pipeline.scan_choices import choose_template
 from friedel.pipeline.scan_result import LatticeFindings
 from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
-
-
-@pytest.mark.parametrize(
-    ("phases", "template"),
-    [
-        (["nmc811-o3", "nmc811-o1"], "hexagon"),
-        (["nmc811-o3", "nmc811-o1", "nio", "limn2o4"], "hexagon"),
-        (["ag", "si", "cu"], "lattice"),
-        (["nmc811-o3", "lifepo4"], "lattice"),
-    ],
-)
-def test_hexagons_are_for_layered_phases_and_their_mimics(phases: list[str], template: str) -> None:
-    assert choose_template(fr.load_phases(phases), fr.ScanOptions()) == template
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from friedel.core.grids import RealGrid, ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.crystal import load_phases
+from friedel.identify.count_matching import CountOptions
 from friedel.io import write_scan
 from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.region import crop_scan, find_region
@@ -22,12 +23,15 @@ from friedel.pipeline.run import RunOptions, run_recipe
 from friedel.pipeline.run_files import load_phase_map
 from friedel.pipeline.scan import ScanOptions, analyse_scan, find_scan_spots
 from friedel.pipeline.scan_blocks import BlockStore
+from friedel.pipeline.scan_counts import CountFindings
 from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.pipeline.workers import workers
 from friedel.simulate.scan import ScanOptions as Simulated
 from friedel.simulate.scan import simulate_nmc811_scan
 
 CATHODE = load_phases(["nmc811-o3", "nmc811-o1"])
+#: A coarser bank of templates, to be quick.
+QUICK = ScanOptions(counts=CountOptions(spacing_deg=5.0, per_phase=6))
 SMALL = Simulated((10, 12), (96, 100), step_inv_a=0.0205)
 
 
@@ -38,7 +42,7 @@ def simulated() -> tuple[PatternScan, PhaseMap]:
 
 @pytest.fixture(scope="module")
 def mapped(simulated: tuple[PatternScan, PhaseMap]) -> ScanResult:
-    return analyse_scan(simulated[0], CATHODE, ScanOptions())
+    return analyse_scan(simulated[0], CATHODE, QUICK)
 
 
 @pytest.fixture
@@ -82,16 +86,18 @@ def test_vacuum_and_carbon_are_none(simulated: tuple[PatternScan, PhaseMap], map
     assert (mapped.phase_map.labels()[nothing] != 0).mean() < 0.02
 
 
-def test_trigonal_phases_take_hexagons_and_others_a_lattice(mapped: ScanResult) -> None:
-    assert isinstance(mapped.found, HexagonFindings)
+def test_counts_decide_unless_another_template_is_asked_for(mapped: ScanResult) -> None:
+    assert isinstance(mapped.found, CountFindings)
     scan, _ = simulate_nmc811_scan(5, SMALL)
     lattice = analyse_scan(scan, CATHODE, ScanOptions(template="lattice"))
     assert isinstance(lattice.found, LatticeFindings)
+    hexagon = analyse_scan(scan, CATHODE, ScanOptions(template="hexagon"))
+    assert isinstance(hexagon.found, HexagonFindings)
 
 
 def test_scale_of_a_good_file_stays(mapped: ScanResult) -> None:
-    assert isinstance(mapped.found, HexagonFindings)
-    assert mapped.found.rings.scale == pytest.approx(1.0, abs=0.006)
+    assert isinstance(mapped.found, CountFindings)
+    assert mapped.found.distortion.scale == pytest.approx(1.0, abs=0.006)
 
 
 def test_drift_of_the_beam_is_followed(mapped: ScanResult) -> None:
@@ -105,9 +111,9 @@ def test_wrong_scale_in_the_file_is_learned_and_told(simulated: tuple[PatternSca
     scan, truth = simulated
     step = scan.grid.step_inv_a[0] * factor
     wrong = PatternScan(scan.data, ReciprocalGrid((step, step), scan.grid.centre_px), scan.scan_grid, scan.beam)
-    result = analyse_scan(wrong, CATHODE, ScanOptions())
-    assert isinstance(result.found, HexagonFindings)
-    assert result.found.rings.scale == pytest.approx(factor, abs=0.006)
+    result = analyse_scan(wrong, CATHODE, QUICK)
+    assert isinstance(result.found, CountFindings)
+    assert result.found.distortion.scale == pytest.approx(factor, abs=0.006)
     assert any("The scale is" in warning for warning in result.warnings)
     for phase in (0, 1):
         found, true = (m.presence[..., phase] >= 0.5 for m in (result.phase_map, truth))
@@ -117,7 +123,7 @@ def test_wrong_scale_in_the_file_is_learned_and_told(simulated: tuple[PatternSca
 def test_region_is_the_crop_of_the_whole(simulated: tuple[PatternScan, PhaseMap], mapped: ScanResult) -> None:
     scan, _ = simulated
     region = find_region(scan.scan_shape, ((4, 16), (5, 23)), None)
-    part = analyse_scan(crop_scan(scan, region), CATHODE, ScanOptions(), mask=region.mask)
+    part = analyse_scan(crop_scan(scan, region), CATHODE, QUICK, mask=region.mask)
     whole = mapped.phase_map.labels()[4:16, 5:23]
     assert (part.phase_map.labels() == whole).mean() > 0.97
 
@@ -125,8 +131,8 @@ def test_region_is_the_crop_of_the_whole(simulated: tuple[PatternScan, PhaseMap]
 def test_positions_outside_a_mask_are_not_valid(small: PatternScan) -> None:
     mask = np.zeros(small.scan_shape, dtype=bool)
     mask[2:6, 3:9] = True
-    part = analyse_scan(small, CATHODE, ScanOptions(), mask=mask).phase_map
-    whole = analyse_scan(small, CATHODE, ScanOptions()).phase_map
+    part = analyse_scan(small, CATHODE, QUICK, mask=mask).phase_map
+    whole = analyse_scan(small, CATHODE, QUICK).phase_map
     np.testing.assert_array_equal(part.valid, mask)
     assert (part.labels()[~mask] == 0).all()
     np.testing.assert_array_equal(part.labels()[mask], whole.labels()[mask])
@@ -135,7 +141,7 @@ def test_positions_outside_a_mask_are_not_valid(small: PatternScan) -> None:
 def test_dark_positions_are_not_valid_and_are_told(small: PatternScan) -> None:
     data = np.array(small.data)
     data[3, 4:7] = 0
-    result = analyse_scan(PatternScan(data, small.grid, small.scan_grid, small.beam), CATHODE, ScanOptions())
+    result = analyse_scan(PatternScan(data, small.grid, small.scan_grid, small.beam), CATHODE, QUICK)
     assert np.argwhere(~result.phase_map.valid).tolist() == [[3, 4], [3, 5], [3, 6]]
     assert any(warning.startswith("3 of 120 positions") for warning in result.warnings)
 
@@ -160,7 +166,7 @@ class Memory(BlockStore):
 
 
 def analyse(scan: PatternScan, store: BlockStore | None = None, executor: Executor | None = None) -> ScanResult:
-    return analyse_scan(scan, CATHODE, ScanOptions(), seed=4, store=store, executor=executor)
+    return analyse_scan(scan, CATHODE, QUICK, seed=4, store=store, executor=executor)
 
 
 def test_resumed_run_gives_the_same_bytes_and_repeats_no_block(small: PatternScan) -> None:
@@ -191,7 +197,8 @@ def test_run_folders_of_one_and_two_jobs_and_of_a_resumed_run_agree(
 ) -> None:
     scan_file = tmp_path / "scan.zarr"
     write_scan(scan_file, small)
-    recipe = parse_recipe({"input": str(scan_file), "phases": list(CATHODE.names), "seed": 4})
+    quick = {"counts": {"spacing_deg": 5.0, "per_phase": 6}}
+    recipe = parse_recipe({"input": str(scan_file), "phases": list(CATHODE.names), "seed": 4, "scan": quick})
     run_recipe(recipe, tmp_path / "one")
     run_recipe(recipe, tmp_path / "two", RunOptions(jobs=2))
 
@@ -221,6 +228,6 @@ def test_spots_alone_need_an_annulus_and_lie_in_it(small: PatternScan) -> None:
 def test_phases_outside_the_pattern_name_the_options() -> None:
     scan = PatternScan(np.ones((2, 2, 32, 32)), ReciprocalGrid((0.002, 0.002), (15.5, 15.5)), RealGrid((1.0, 1.0)))
     with pytest.raises(CalibrationError, match="--step-inv-a"):
-        analyse_scan(scan, CATHODE, ScanOptions())
+        analyse_scan(scan, CATHODE, QUICK)
     with pytest.raises(CalibrationError, match="--step-inv-a"):
         analyse_scan(scan, load_phases(["lif"]), ScanOptions())

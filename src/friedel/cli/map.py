@@ -48,7 +48,7 @@ def map_command(
     roi: Annotated[str | None, typer.Option(help="Analyse only Y0:Y1,X0:X1.")] = None,
     roi_mask: Annotated[str | None, typer.Option(help="Analyse only where this image is not 0.")] = None,
     denoise: Annotated[str, typer.Option(help="Scan: auto or none; this version ships no network.")] = "auto",
-    template: Annotated[str | None, typer.Option(help="Scan: auto, hexagon or lattice.")] = None,
+    template: Annotated[str | None, typer.Option(help="Scan: auto, counts, hexagon or lattice.")] = None,
     pixel_size_a: Annotated[float | None, typer.Option(help="Micrograph: Å per pixel.")] = None,
     detector: Annotated[str, typer.Option(help="Micrograph: auto or cfar; this version ships no network.")] = "auto",
     frame_time_s: Annotated[float | None, typer.Option(help="Series: seconds per frame.")] = None,

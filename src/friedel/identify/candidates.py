@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import fft
 
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
 from friedel.identify.count_maps import CountMaps
-from friedel.identify.template_bank import AZIMUTHS, TemplateBank
+from friedel.identify.template_bank import AZIMUTHS, FREQUENCIES, TemplateBank, whole
 
+#: Whole numbers that stand for a product: 96 of 511 times 255 stay below 2^24.
+_WAVE_LEVELS = 511
 #: Patterns correlated at once, which bounds the memory.
 _BATCH = 16
 
@@ -40,16 +41,17 @@ def find_candidates(
     The square root of the electrons in a disk, less that of the background, is sampled on a polar grid and correlated
     over all rotations with every template at once (a product of Fourier coefficients over azimuth, as in the
     orientation plans of Ophus et al., Microsc. Microanal. 28, 390, 2022). The root gives each pixel the same noise and
-    keeps one bright reflection from deciding alone. Pixels that are ``hidden`` (n, ky, kx) do not count.
+    keeps one bright reflection from deciding alone. All products are of whole numbers and exact. Pixels that are
+    ``hidden`` (n, ky, kx) do not count.
     """
     shape = (maps.n_patterns, n_phases, per_phase)
     template, rotation = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-    back = _inverse_transform(len(bank.spectrum))
+    back = _inverse_transform()
     for first in range(0, maps.n_patterns, _BATCH):
         part = slice(first, min(first + _BATCH, maps.n_patterns))
-        spectrum = fft.rfft(_polar(maps, bank, part, hidden), axis=2)[..., : len(bank.spectrum)]
-        products = np.matmul(np.ascontiguousarray(spectrum.transpose(2, 0, 1)), bank.spectrum)
-        waves = np.concatenate([products.real, products.imag]).reshape(len(back[0]), -1)
+        products = np.matmul(_spectrum(_polar(maps, bank, part, hidden)), bank.spectrum)
+        waves = np.concatenate([products.real, products.imag])
+        waves = whole(waves, np.abs(waves).max(axis=(0, 2), keepdims=True), _WAVE_LEVELS).reshape(len(back[0]), -1)
         scores = (back @ waves).reshape(AZIMUTHS, *products.shape[1:])
         best = scores.max(axis=0)
         for p in range(n_phases):
@@ -63,15 +65,32 @@ def find_candidates(
     return Candidates(template, rotation)
 
 
-@cache
-def _inverse_transform(n_frequencies: int) -> Float32Array:
-    """Matrix (A, 2 F) that takes the real and imaginary Fourier coefficients of a real signal back to azimuths.
+def _spectrum(picture: AnyArray) -> AnyArray:
+    """Fourier coefficients over azimuth (F, n, R) of polar pictures (n, R, A), in whole numbers."""
+    n, radii, _ = picture.shape
+    strength = np.abs(picture).max(axis=(1, 2), keepdims=True)
+    waves = whole(picture, strength).reshape(n * radii, -1) @ _transform()
+    waves = waves.reshape(n, radii, 2, FREQUENCIES)
+    coefficients = waves[:, :, 0] + np.complex64(1j) * waves[:, :, 1]
+    largest = np.abs(waves).max(axis=(1, 2, 3))[:, None, None]
+    return np.ascontiguousarray(whole(coefficients, largest).transpose(2, 0, 1))
 
-    For this many short transforms one matrix product is several times faster than an FFT.
+
+@cache
+def _transform() -> Float32Array:
+    """Matrix (A, 2 F) that takes azimuths to real and imaginary Fourier coefficients, in whole numbers."""
+    angle = 2.0 * np.pi / AZIMUTHS * np.outer(np.arange(AZIMUTHS), np.arange(FREQUENCIES))
+    return np.asarray(whole(np.concatenate([np.cos(angle), -np.sin(angle)], axis=1), 1.0))
+
+
+@cache
+def _inverse_transform() -> Float32Array:
+    """Matrix (A, 2 F) that takes Fourier coefficients of a real signal back to azimuths, in whole numbers.
+
+    For so many short transforms one matrix product is several times faster than an FFT.
     """
-    angle = 2.0 * np.pi / AZIMUTHS * np.outer(np.arange(AZIMUTHS), np.arange(n_frequencies))
-    weight = np.where(np.arange(n_frequencies) == 0, 1.0, 2.0) / AZIMUTHS
-    return np.concatenate([weight * np.cos(angle), -weight * np.sin(angle)], axis=1).astype(np.float32)
+    weight = np.where(np.arange(2 * FREQUENCIES) % FREQUENCIES == 0, 0.5, 1.0)
+    return np.asarray(np.rint(weight * _transform()), dtype=np.float32)
 
 
 def _polar(maps: CountMaps, bank: TemplateBank, part: slice, hidden: BoolArray | None) -> AnyArray:

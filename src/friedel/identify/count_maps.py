@@ -19,6 +19,8 @@ NO_SPOT, SHADOW = -1, -2
 _SHADOW_SIGMAS = 2.0
 #: Spots of a pattern that are looked at, brightest first.
 MAX_SPOTS = 40
+#: How far within the annulus the transmitted beam may wander, in pixels.
+_SLACK_PX = 2.0
 #: Width of the rings in which the background is averaged, in pixels.
 _RING_PX = 2.5
 
@@ -76,7 +78,7 @@ class CountMaps:
     def reach_px(self) -> float:
         """Distance up to which a reflection of half the pattern's length is a spot."""
         half_px = 0.25 * min(self.seen.shape)
-        return REACH_SIGMAS * self.sigma_px + REACH_RELATIVE * half_px
+        return float(REACH_SIGMAS * self.sigma_px + REACH_RELATIVE * half_px)
 
     def of(self, rows: IntArray) -> CountMaps:
         """Return some of the patterns."""
@@ -112,9 +114,8 @@ def map_counts(
     beam_px = np.asarray(grid.centre_px) + shift_px
     spot, spot_px, spot_sigma_px = _spot_maps(spots, beam_px, grid, shape, sigma_px)
     radius = grid.radius_inv_a((shape[0], shape[1]))
-    slack = float(np.abs(shift_px).max(initial=0.0)) * max(grid.step_inv_a)
-    low, high = annulus_inv_a
-    seen = (area > 0.9 * area.max()) & (radius >= low - slack - 0.02) & (radius <= high + slack)
+    low = annulus_inv_a[0]
+    seen = (area > 0.9 * area.max()) & (radius >= low - _SLACK_PX * max(grid.step_inv_a))
     background = _ring_means(electrons, usable & (radius > 0.6 * low), spot == NO_SPOT, beam_px, grid) * area
     background = np.maximum(background, 1e-4)
     row, column = _pixel(spot_px, shape)
@@ -148,12 +149,12 @@ def _spot_maps(
 ) -> tuple[AnyArray, FloatArray, FloatArray]:
     """Index of the nearest spot at each pixel (n, ky, kx); positions (n, S, 2) and their errors (n, S)."""
     n = len(beam_px)
-    counts = np.minimum(np.diff(spots.offsets), MAX_SPOTS)
     place = np.arange(len(spots)) - np.repeat(spots.offsets[:-1], np.diff(spots.offsets))
     kept = place < MAX_SPOTS
     pattern = np.repeat(np.arange(n), np.diff(spots.offsets))[kept]
     place = place[kept]
-    spot_px = np.full((n, max(int(counts.max(initial=0)), 1), 2), np.nan)
+    # As many for every pattern, so that sums over them do not depend on the neighbours.
+    spot_px = np.full((n, MAX_SPOTS, 2), np.nan)
     shift = (beam_px - np.asarray(grid.centre_px))[pattern]
     px = grid.px_of(spots.k_inv_a[kept]) + shift
     spot_px[pattern, place] = px
@@ -189,11 +190,10 @@ def _ring_means(
     px = np.moveaxis(np.indices((electrons.shape[1], electrons.shape[2])), 0, -1)
     out = np.empty(electrons.shape, dtype=np.float32)
     # Patterns whose beam rounds to the same quarter pixel share their rings.
-    key = np.rint(beam_px * 4).astype(np.int64)
-    _, group = np.unique(key, axis=0, return_inverse=True)
-    for g in range(int(group.max()) + 1):
+    keys, group = np.unique(np.rint(beam_px * 4).astype(np.int64), axis=0, return_inverse=True)
+    for g, key in enumerate(keys):
         members = np.flatnonzero(group.ravel() == g)
-        k = grid.with_centre(tuple(beam_px[members[0]])).k_of(px)
+        k = grid.with_centre((key[0] / 4.0, key[1] / 4.0)).k_of(px)
         ring = np.hypot(k[..., 0], k[..., 1]) / (_RING_PX * float(np.mean(grid.step_inv_a)))
         below = np.floor(ring).astype(int)
         n_rings = int(below.max()) + 2

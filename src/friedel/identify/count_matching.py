@@ -12,8 +12,8 @@ from friedel.core.errors import DataError
 from friedel.crystal import PhaseSet
 from friedel.identify.candidates import find_candidates
 from friedel.identify.count_maps import MAX_SPOTS, CountMaps
-from friedel.identify.free_lattice import free_lattice_evidence
-from friedel.identify.orientation_fit import Fits, fit_candidates
+from friedel.identify.free_lattice import free_lattice_evidence, mimic_evidence
+from friedel.identify.orientation_fit import Fits, fit_candidates, log_clutter
 from friedel.identify.orientations import proper_rotations
 from friedel.identify.stacked import (
     are_aligned,
@@ -27,10 +27,12 @@ from friedel.identify.template_bank import TemplateBank
 
 #: Rotations that the width of a spot tells apart, of each template.
 _ROTATIONS = 60.0
-#: Ways in which a crystal may lie that has parallel axes with another.
-_ALIGNED_WAYS = 20.0
-#: Log evidence above which a pattern holds a crystal that may hide a second, and how far its light reaches.
-_CRYSTAL, _SHADE_SIGMAS = 6.0, 1.5
+#: Ways in which a crystal may lie that has parallel axes with another, over how much likelier that is than by chance:
+#: phases that may grow on one another mostly do. Chosen on simulated training patterns.
+_ALIGNED_WAYS = 1.0
+#: Log evidence above which a pattern holds a crystal that may hide a second; how much the spots that it leaves must
+#: stand out for a second to be sought; and how far its light reaches.
+_CRYSTAL, _LEFT, _SHADE_SIGMAS = 6.0, 2.0, 1.5
 #: Log likelihood that a reflection must add to claim its spot.
 _CLAIM = 1.0
 #: Phases among which pairs are sought, the surest ones, and candidates of each that are tried with the other's best.
@@ -120,24 +122,31 @@ def weigh_phases(maps: CountMaps, bank: TemplateBank, phases: PhaseSet, options:
         if len(added[0]):
             fits = fits.followed_by(fit_candidates(maps, bank, *added, strain_sigma=options.strain_sigma))
     best = best_of_phases(fits, n, n_phases)
-    ways = np.array([np.log(_ROTATIONS * (bank.phase == p).sum()) for p in range(n_phases)])
-    single = _sum_over_orientations(fits, n, n_phases) - ways
+    ways = orientations_of(bank, n_phases)
+    single = fits.log_evidence[best] - ways
     frames = laboratory_frames(bank, fits)
     pair = _pairs(maps, bank, phases, fits, frames, single, ways, options.strain_sigma)
     foreign = free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1])))
+    mimics = mimic_evidence(fits, maps.total, best.ravel()).reshape(n, n_phases)
+    foreign = np.maximum(foreign, mimics.max(axis=1))
     claimed = _claims(fits, best)
     return PhaseEvidence(foreign, single, pair, frames[best], fits.strain[best], claimed)
 
 
+def orientations_of(bank: TemplateBank, n_phases: int) -> FloatArray:
+    """Logarithm of how many orientations of each phase can be told apart (P,): what finding one of them costs."""
+    return np.asarray(np.log(_ROTATIONS * np.bincount(bank.phase, minlength=n_phases)))
+
+
 def _claims(fits: Fits, best: IntArray) -> BoolArray:
-    """Whether the best candidate of each phase explains each spot of its pattern (n, P, S)."""
-    n, n_phases = best.shape
-    out = np.zeros((n, n_phases, MAX_SPOTS), dtype=bool)
-    chosen = np.zeros(len(fits.pattern), dtype=bool)
-    chosen[best] = True
+    """Whether each of some candidates (n, C) of each pattern explains each spot of it (n, C, S)."""
+    n, width = best.shape
+    column = np.full(len(fits.pattern), -1)
+    column[best] = np.arange(width)
     candidate, spot = fits.reflected.candidate, fits.sight.spot
-    mine = chosen[candidate] & (spot >= 0) & (fits.best_gain > _CLAIM)
-    out[fits.pattern[candidate[mine]], fits.phase[candidate[mine]], spot[mine]] = True
+    mine = (column[candidate] >= 0) & (spot >= 0) & (fits.best_gain > _CLAIM)
+    out = np.zeros((n, width, MAX_SPOTS), dtype=bool)
+    out[fits.pattern[candidate[mine]], column[candidate[mine]], spot[mine]] = True
     return out
 
 
@@ -151,14 +160,6 @@ def best_of_phases(fits: Fits, n: int, n_phases: int, rank: int = 0) -> IntArray
     starts = np.searchsorted(_cell(fits, n_phases)[order], np.arange(n * n_phases + 1))
     last = starts[1:] - 1
     return order[np.minimum(starts[:-1] + rank, last)].reshape(n, n_phases)
-
-
-def _sum_over_orientations(fits: Fits, n: int, n_phases: int) -> FloatArray:
-    cell = _cell(fits, n_phases)
-    top = np.full(n * n_phases, -np.inf)
-    np.maximum.at(top, cell, fits.log_evidence)
-    total = np.bincount(cell, np.exp(fits.log_evidence - top[cell]), minlength=n * n_phases)
-    return (top + np.log(total)).reshape(n, n_phases)
 
 
 def _parallel_candidates(
@@ -186,11 +187,14 @@ def _second_candidates(
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Orientations of each phase in what the surest crystal of a pattern leaves: pattern, template, rotation.
 
-    Only patterns with a crystal in them are looked at again.
+    Only patterns with a crystal in them and spots that it does not explain are looked at again.
     """
     n, n_phases = best.shape
     surest = best[np.arange(n), fits.log_evidence[best].argmax(axis=1)]
-    rows = np.flatnonzero(fits.log_evidence[surest] > _CRYSTAL)
+    unclaimed = ~_claims(fits, surest[:, None])[:, 0]
+    clutter = log_clutter(maps.spot_count, maps.spot_background, maps.total[:, None])
+    left = np.where(unclaimed & (maps.spot_count > 0), np.maximum(clutter, 0.0), 0.0).sum(axis=1)
+    rows = np.flatnonzero((fits.log_evidence[surest] > _CRYSTAL) & (left > _LEFT))
     hidden = _light_of(maps, fits, surest[rows])
     rough = find_candidates(maps.of(rows), bank, n_phases, per_phase=per_phase, hidden=hidden)
     pattern = np.repeat(rows, n_phases * per_phase)

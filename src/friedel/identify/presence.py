@@ -18,43 +18,43 @@ class Calibration:
     Parameters
     ----------
     temper
-        Factor of all log evidence: real patterns differ from the models in ways that the models do not know.
-    single, pair, foreign
-        Log prior odds of one phase, of two, and of a crystal that is not on the list, against no crystal.
+        Factor of all log evidence: patterns differ from the models in ways that chance does not.
+    single, pair
+        Log prior odds of one phase, whichever, and of two, against none of them: no crystal, or one not on the list.
+    doubt
+        Probability that none of the hypotheses compared is right; it is spread evenly over them.
     """
 
     temper: float = 1.0
     single: float = 0.0
     pair: float = 0.0
-    foreign: float = 0.0
+    doubt: float = 0.0
 
 
-CALIBRATION = Calibration()
+#: Fitted by ``bench/calibrate_presence.py``.
+CALIBRATION = Calibration(temper=0.2, single=-0.04, pair=0.0, doubt=0.03)
 
 
-def log_hypotheses(
+def posterior_of(
     evidence: PhaseEvidence, calibration: Calibration = CALIBRATION
 ) -> tuple[FloatArray, list[tuple[int, ...]]]:
-    """Tempered log posterior of all hypotheses (n, H), up to a constant, and the phases of each; the first is none."""
+    """Probability of every hypothesis (n, H), and the phases of each; the first is none of them."""
     n_phases = evidence.single.shape[1]
     names: list[tuple[int, ...]] = [(), *((p,) for p in range(n_phases))]
-    nothing = np.logaddexp(0.0, calibration.temper * evidence.foreign + calibration.foreign)
-    columns = [nothing, *(calibration.temper * evidence.single.T + calibration.single - np.log(n_phases))]
+    temper = calibration.temper
+    columns = [temper * np.maximum(evidence.foreign, 0.0)]
+    columns += list(temper * evidence.single.T + calibration.single - np.log(n_phases))
     n_pairs = max(n_phases * (n_phases - 1) // 2, 1)
     for p in range(n_phases):
         for q in range(p):
             names.append((q, p))
-            columns.append(calibration.temper * evidence.pair[:, q, p] + calibration.pair - np.log(n_pairs))
-    return np.stack(columns, axis=1), names
+            columns.append(temper * evidence.pair[:, q, p] + calibration.pair - np.log(n_pairs))
+    posterior = special.softmax(np.stack(columns, axis=1), axis=1)
+    return (1.0 - calibration.doubt) * posterior + calibration.doubt / posterior.shape[1], names
 
 
 def presence_of(evidence: PhaseEvidence, calibration: Calibration = CALIBRATION) -> FloatArray:
     """Probability that each phase is present (n, P): the posterior summed over the hypotheses that hold it."""
-    value, names = log_hypotheses(evidence, calibration)
-    return presence_of_hypotheses(value, names, evidence.single.shape[1])
-
-
-def presence_of_hypotheses(value: FloatArray, names: list[tuple[int, ...]], n_phases: int) -> FloatArray:
-    """Sum a posterior (n, H), given as logarithms up to a constant, over the hypotheses that hold each phase (n, P)."""
-    holds = np.array([[p in name for p in range(n_phases)] for name in names], dtype=np.float64)
-    return np.asarray(np.clip(special.softmax(value, axis=1) @ holds, 0.0, 1.0))
+    posterior, names = posterior_of(evidence, calibration)
+    holds = np.array([[p in name for p in range(evidence.single.shape[1])] for name in names], dtype=np.float64)
+    return np.asarray(np.clip(posterior @ holds, 0.0, 1.0))

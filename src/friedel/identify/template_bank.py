@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -11,7 +12,7 @@ from friedel.core.arrays import AnyArray, FloatArray, IntArray
 from friedel.core.beam import Beam
 from friedel.core.errors import DataError
 from friedel.crystal import Crystal, PhaseSet, all_reflections
-from friedel.identify.orientations import beam_directions, frames_of
+from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
 
 _ELECTRON_REST_KEV = 510.99895
 #: Width in 1/Å of the fall of intensity with the excitation error that templates are picked and drawn with; wide, since
@@ -24,8 +25,10 @@ _LIT_INV_A = 0.025
 #: Share of the brightest reflection below which a reflection of a template is left out.
 _FAINT = 2e-3
 _MAX_REFLECTIONS = 48
-#: Steps of azimuth, and how many of its Fourier coefficients are kept.
-AZIMUTHS, _FREQUENCIES = 120, 48
+#: Steps of azimuth, how many of its Fourier coefficients are kept, and most steps of radius.
+AZIMUTHS, FREQUENCIES, MAX_RADII = 120, 48, 48
+#: Whole numbers that stand for a coefficient: 2 * 48 products of 255 * 255 stay below 2^24.
+LEVELS = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +48,8 @@ class TemplateBank:
     radii_inv_a
         Radial grid (R,) of the polar pictures.
     spectrum
-        Conjugate Fourier coefficients over azimuth (F, R, T), complex64, of the polar pictures of unit norm.
+        Conjugate Fourier coefficients over azimuth (F, R, T), complex64, of the polar pictures of unit norm, in whole
+        numbers up to ``LEVELS``.
     curvature_a
         Half the wavelength: a reflection in the plane of a zone has the excitation error -g^2 times this.
     """
@@ -69,6 +73,40 @@ def _typical(s_inv_a: FloatArray, coupling2: FloatArray) -> FloatArray:
     return np.asarray(coupling2 / (1.0 + s_inv_a**2 / (coupling2 + _PICK_BLUR_INV_A**2)))
 
 
+def affordable_spacing_deg(phases: PhaseSet, spacing_deg: float) -> float:
+    """Spacing of beam directions, at least that wanted, at which a bank of all phases stays affordable.
+
+    Low symmetries need many directions; a fine bank of ten monoclinic phases would take gigabytes.
+    """
+    domain = 4.0 * np.pi * sum(1.0 / len(proper_rotations(crystal)) for crystal in phases.crystals)
+    n = domain / (np.sqrt(0.75) * np.deg2rad(spacing_deg) ** 2)
+    return float(spacing_deg * np.sqrt(max(n / _MAX_TEMPLATES, 1.0)))
+
+
+_Key = tuple[object, ...]
+_BUILT: dict[_Key, TemplateBank] = {}
+#: Templates that a bank may hold, about; 22 kB each.
+_MAX_TEMPLATES = 12_000
+#: Banks that a process keeps: one for the scan at hand, one for a scan before.
+_MAX_BUILT = 2
+
+
+def shared_bank(
+    phases: PhaseSet, beam: Beam, annulus_inv_a: tuple[float, float], *, spacing_deg: float, radial_step_inv_a: float
+) -> TemplateBank:
+    """Bank of equal content, built once in each process, so that parallel work need not carry it along."""
+    crystals = tuple((c.cell, c.sites, c.space_group.rotations.tobytes(), c.space_group.translations.tobytes())
+                     for c in phases.crystals)  # fmt: skip
+    key: _Key = (crystals, beam.energy_kev, annulus_inv_a, spacing_deg, radial_step_inv_a)
+    if key not in _BUILT:
+        while len(_BUILT) >= _MAX_BUILT:
+            _BUILT.pop(next(iter(_BUILT)))
+        _BUILT[key] = build_bank(
+            phases, beam, annulus_inv_a, spacing_deg=spacing_deg, radial_step_inv_a=radial_step_inv_a
+        )
+    return _BUILT[key]
+
+
 def build_bank(
     phases: PhaseSet, beam: Beam, annulus_inv_a: tuple[float, float], *, spacing_deg: float, radial_step_inv_a: float
 ) -> TemplateBank:
@@ -79,7 +117,7 @@ def build_bank(
     spacing_deg
         Angle between neighbouring beam directions.
     radial_step_inv_a
-        Step of the polar pictures; about a pixel.
+        Least step of the polar pictures; about a pixel.
     """
     low, high = annulus_inv_a
     parts = [_templates_of(crystal, beam, annulus_inv_a, spacing_deg) for crystal in phases.crystals]
@@ -94,8 +132,8 @@ def build_bank(
     frame = np.concatenate([part[0] for part in parts])
     g = np.concatenate([np.pad(part[1], ((0, 0), (0, width - part[1].shape[1]), (0, 0))) for part in parts])
     coupling2 = np.concatenate([np.pad(part[2], ((0, 0), (0, width - part[2].shape[1]))) for part in parts])
-    n_radii = int(np.ceil((high - low) / radial_step_inv_a)) + 1
-    radii: FloatArray = np.linspace(low, low + radial_step_inv_a * (n_radii - 1), n_radii)
+    n_radii = int(np.clip(np.ceil((high - low) / radial_step_inv_a) + 1, 2, MAX_RADII))
+    radii: FloatArray = np.linspace(low, high, n_radii)
     curvature = 0.5 * beam.wavelength_a
     spectrum = _spectra(g, coupling2, radii, curvature)
     return TemplateBank(phase, frame, g, coupling2, radii, spectrum, curvature)
@@ -146,5 +184,18 @@ def _spectra(g: FloatArray, coupling2: FloatArray, radii: FloatArray, curvature_
     np.add.at(picture, (row, r0, a0 % AZIMUTHS), amplitude[inside] * (1.0 - share))
     np.add.at(picture, (row, r0, (a0 + 1) % AZIMUTHS), amplitude[inside] * share)
     picture /= np.maximum(np.sqrt((amplitude**2 * inside).sum(axis=1)), 1e-9)[:, None, None]
-    spectrum = fft.rfft(picture, axis=2)[..., :_FREQUENCIES]
-    return np.ascontiguousarray(np.conj(spectrum).transpose(2, 1, 0)).astype(np.complex64)
+    spectrum = np.conj(fft.rfft(picture, axis=2)[..., :FREQUENCIES]).transpose(2, 1, 0)
+    # No coefficient of a picture of unit norm, a point per reflection, exceeds the sum of its amplitudes.
+    return np.ascontiguousarray(whole(spectrum, float(np.abs(spectrum).max())))
+
+
+def whole(values: AnyArray, largest: Any, levels: int = LEVELS) -> AnyArray:
+    """Round to whole numbers from -levels to levels, complex64 or float32.
+
+    Sums of products of such numbers are exact in float32 as long as they stay below 2^24, whatever the order: the same
+    on every machine and however patterns are put together in one matrix product.
+    """
+    scale = levels / np.maximum(largest, 1e-30)
+    if np.iscomplexobj(values):
+        return np.asarray(np.rint(values.real * scale) + 1j * np.rint(values.imag * scale), dtype=np.complex64)
+    return np.asarray(np.rint(values * scale), dtype=np.float32)

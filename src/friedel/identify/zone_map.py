@@ -178,13 +178,18 @@ def fit_distortion(
                               annulus_inv_a) for s in scales]  # fmt: skip
     posterior = np.log(10.0) * np.array(support) - 0.5 * ((scales - 1.0) / max(relative_sigma, 1e-9)) ** 2
     fit = replace(nothing, matrix=np.eye(2) * scales[int(np.argmax(posterior))])
-    prior = np.array([np.hypot(relative_sigma, _ELLIPTICITY_SIGMA)] * 3 + [centre_sigma_inv_a] * 2)
+    prior = distortion_prior(relative_sigma, centre_sigma_inv_a)
     for _ in range(_DISTORTION_ROUNDS):
         measured, model = _matched(fit, sample, templates, options, annulus_inv_a)
         if not len(model):
             return nothing
-        fit = _least_squares(measured, model, options.tolerance_inv_a / 2.0, prior)
+        fit = least_squares_distortion(measured, model, options.tolerance_inv_a / 2.0, prior)
     return fit
+
+
+def distortion_prior(relative_sigma: float, centre_sigma_inv_a: float) -> FloatArray:
+    """One-sigma errors (5,) of the three components of the matrix and the two of the offset."""
+    return np.array([np.hypot(relative_sigma, _ELLIPTICITY_SIGMA)] * 3 + [centre_sigma_inv_a] * 2)
 
 
 def _log10_support(
@@ -223,7 +228,9 @@ def _matched(
     return np.concatenate(measured), np.concatenate(model)
 
 
-def _least_squares(measured: FloatArray, model: FloatArray, sigma_inv_a: float, prior: FloatArray) -> Distortion:
+def least_squares_distortion(
+    measured: FloatArray, model: FloatArray, sigma_inv_a: float, prior: FloatArray
+) -> Distortion:
     """Symmetric matrix and offset that take model to measured positions, with Gaussian priors on each parameter."""
     ky, kx = model.T
     zero, one = np.zeros_like(ky), np.ones_like(ky)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from friedel.core.arrays import AnyArray, BoolArray, FloatArray, LazyArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray, LazyArray
 from friedel.core.blocks import map_patterns, row_blocks
 from friedel.core.errors import CalibrationError, DataError
 from friedel.core.images import PatternScan
@@ -76,11 +76,17 @@ class _AboveDark:
 
 def sample_patterns(scan: PatternScan) -> AnyArray:
     """Read up to 512 patterns (n, ky, kx) from rows spread evenly over the scan."""
+    return sample_patterns_with_index(scan)[0]
+
+
+def sample_patterns_with_index(scan: PatternScan) -> tuple[AnyArray, IntArray]:
+    """Return the patterns of ``sample_patterns`` and their indices in C order (n,)."""
     ry, rx = scan.scan_shape
     n_rows = int(np.clip(_SAMPLE_PATTERNS // rx, 1, ry))
     step = max(1, rx * n_rows // _SAMPLE_PATTERNS)
     rows = np.unique(np.linspace(0, ry - 1, n_rows).astype(int))
-    return np.concatenate([scan.rows(int(row), int(row) + 1)[0, ::step] for row in rows])
+    patterns = np.concatenate([scan.rows(int(row), int(row) + 1)[0, ::step] for row in rows])
+    return patterns, (rows[:, None] * rx + np.arange(0, rx, step)).ravel()
 
 
 def survey_scan(

@@ -35,8 +35,9 @@ from friedel.pipeline.run_files import (
 from friedel.pipeline.run_folder import RunFolder, open_run
 from friedel.pipeline.scan import analyse_scan
 from friedel.pipeline.scan_blocks import Progress
+from friedel.pipeline.scan_counts import CountFindings
 from friedel.pipeline.scan_report import scan_sections
-from friedel.pipeline.scan_result import HexagonFindings, ScanResult
+from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.pipeline.workers import workers
 from friedel.report.html import Report, Section, write_report
 from friedel.report.tables import Table, shares_of
@@ -196,11 +197,18 @@ def _scan_arrays(result: ScanResult) -> tuple[dict[str, AnyArray], dict[str, Any
         "bright_field": result.survey.bright_field.astype(np.float32),
         "annular": result.survey.annular.astype(np.float32),
     }
-    if not isinstance(result.found, HexagonFindings):
-        evidence = result.found.evidence
-        arrays["zone_axis"] = evidence.uvw.reshape(*shape, -1, 3).astype(np.int16)
-        arrays["rotation_deg"] = evidence.rotation_deg.reshape(*shape, -1).astype(np.float32)
-        arrays["log10_false_alarms"] = evidence.log10_false_alarms.reshape(*shape, -1).astype(np.float32)
+    found = result.found
+    if not isinstance(found, HexagonFindings):
+        arrays["zone_axis"] = found.uvw.reshape(*shape, -1, 3).astype(np.int16)
+        arrays["rotation_deg"] = found.rotation_deg.reshape(*shape, -1).astype(np.float32)
+    if isinstance(found, LatticeFindings):
+        arrays["log10_false_alarms"] = found.evidence.log10_false_alarms.reshape(*shape, -1).astype(np.float32)
+    if isinstance(found, CountFindings):
+        evidence = found.evidence
+        arrays["off_zone_deg"] = found.off_deg.reshape(*shape, -1).astype(np.float32)
+        arrays["strain"] = evidence.strain.reshape(*shape, -1).astype(np.float32)
+        arrays["log_evidence"] = evidence.single.reshape(*shape, -1).astype(np.float32)
+        arrays["log_evidence_foreign"] = evidence.foreign.reshape(shape).astype(np.float32)
     return arrays, {"annulus_inv_a": list(result.annulus_inv_a)}
 
 

@@ -9,21 +9,24 @@ from functools import partial
 
 import numpy as np
 
-from friedel.core.arrays import BoolArray
+from friedel.core.arrays import BoolArray, FloatArray
 from friedel.core.errors import CalibrationError, DataError
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
+from friedel.identify.count_matching import PhaseEvidence
 from friedel.identify.hexagon import Hexagons
 from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence, presence_from_rings
+from friedel.identify.presence import presence_of
 from friedel.identify.rings import HexagonalZone, hexagonal_zones, learn_rings
 from friedel.identify.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
 from friedel.identify.zones import build_templates
-from friedel.patterns.survey import survey_scan
+from friedel.patterns.survey import Survey, survey_scan
 from friedel.pipeline.scan_blocks import Arrays, BlockPlan, BlockStore, Progress, columns, join_spots, run_blocks
 from friedel.pipeline.scan_choices import annulus_of_phases, choose_template, tuned_detector
+from friedel.pipeline.scan_counts import CountFindings, fit_calibration, judge_counts, plan_counts
 from friedel.pipeline.scan_result import (
     HexagonFindings,
     LatticeFindings,
@@ -31,6 +34,7 @@ from friedel.pipeline.scan_result import (
     ScanResult,
     scan_warnings,
 )
+from friedel.spots.dog import Dog
 
 #: A fit that strays further from the calibration, in prior standard deviations, makes the crystal fit the pattern.
 _MAX_STRAIN = 2.0
@@ -65,7 +69,7 @@ def analyse_scan(
         If the annulus, the phases or the data cannot give a map; the message says what to change.
     """
     options = options or ScanOptions()
-    template = choose_template(phases, options)
+    template = choose_template(options)
     annulus = options.annulus_inv_a or annulus_of_phases(scan, phases, template)
     survey = survey_scan(
         scan, annulus_inv_a=annulus, fit_centre=fit_centre, executor=executor, progress=partial(progress, "survey")
@@ -79,23 +83,55 @@ def analyse_scan(
             "Widen --annulus-inv-a, or pass --template lattice."
         )
     detector = tuned_detector(survey, options, annulus, template)
-    plan = BlockPlan(detector, annulus, zones, options.hexagon, seed)
+    if template == "counts":
+        survey, presence, spots, found = _judge_counts(
+            survey, phases, options, annulus, detector, store=store, executor=executor, progress=progress
+        )
+        return _result(scan, survey, phases, presence, spots, annulus, found, mask)
+    plan = BlockPlan(detector, annulus, zones, options.hexagon, seed=seed)
     blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
-    found: HexagonFindings | LatticeFindings
     if template == "hexagon":
-        found = _judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
-        presence = presence_from_rings(found.evidence, zones, len(phases.crystals), scale=found.rings.scale)
-    else:
-        grid = survey.scan.grid
-        found = _judge_lattices(spots, phases, options, annulus, grid, executor, partial(progress, "phases"))
-        presence, spots = found.evidence.presence, found.distortion.correct(spots)
-        survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, found.distortion)))
+        hexagons = _judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
+        scale = hexagons.rings.scale
+        presence = presence_from_rings(hexagons.evidence, zones, len(phases.crystals), scale=scale)
+        return _result(scan, survey, phases, presence, spots, annulus, hexagons, mask)
+    grid = survey.scan.grid
+    lattices = _judge_lattices(spots, phases, options, annulus, grid, executor, partial(progress, "phases"))
+    spots = lattices.distortion.correct(spots)
+    survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, lattices.distortion)))
+    return _result(scan, survey, phases, lattices.evidence.presence, spots, annulus, lattices, mask)
+
+
+def _result(
+    scan: PatternScan, survey: Survey, phases: PhaseSet, presence: FloatArray, spots: Spots,
+    annulus: tuple[float, float], found: HexagonFindings | LatticeFindings | CountFindings, mask: BoolArray | None,
+) -> ScanResult:  # fmt: skip
+    """Lay presence (n, P) out as a map, and say what its reader should know."""
     shape = (*scan.scan_shape, len(phases.crystals))
     presence = np.where(survey.valid[..., None], presence.reshape(shape), 0.0)
     phase_map = PhaseMap(phases.names, np.clip(presence, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
     warnings = scan_warnings(survey, spots, found, mask, stored_relative_sigma=scan.grid.relative_sigma)
     return ScanResult(phase_map, survey, spots, annulus, found, warnings)
+
+
+def _judge_counts(
+    survey: Survey, phases: PhaseSet, options: ScanOptions, annulus: tuple[float, float], detector: Dog, *,
+    store: BlockStore | None, executor: Executor | None, progress: Progress,
+) -> tuple[Survey, FloatArray, Spots, CountFindings]:  # fmt: skip
+    """Fit the distortion that all patterns share on a sample, then score the counts of every position."""
+    scan, refused = survey.scan, None
+    counts = plan_counts(scan, phases, annulus, options.counts, detector)
+    distortion = fit_calibration(survey, counts, detector)
+    if distortion.strain(scan.grid.relative_sigma) > _MAX_STRAIN:
+        refused, distortion = distortion, undistorted(scan.grid.relative_sigma)
+    survey = replace(survey, scan=replace(scan, grid=fitted_grid(scan.grid, distortion)))
+    plan = BlockPlan(detector, annulus, counts=counts)
+    blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
+    spots = join_spots(blocks, scan.scan_shape)
+    evidence = PhaseEvidence.join([PhaseEvidence(**table) for table in columns(blocks, "phases")])
+    presence = presence_of(evidence)
+    return survey, presence, spots, judge_counts(counts, evidence, presence, spots, distortion, refused)
 
 
 def find_scan_spots(

@@ -14,10 +14,12 @@ from friedel.core.arrays import AnyArray, BoolArray, FloatArray
 from friedel.core.blocks import map_patterns, row_blocks
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.spots import Spots
+from friedel.identify.count_matching import PhaseEvidence
 from friedel.identify.hexagon import HexagonOptions, Hexagons, fit_hexagons
 from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence, measure_rings
 from friedel.identify.rings import HexagonalZone
 from friedel.patterns.survey import Survey
+from friedel.pipeline.scan_counts import CountPlan, score_counts
 from friedel.spots.dog import Dog, filter_stack, find_spots
 
 Progress = Callable[[str, int, int], None]
@@ -54,6 +56,8 @@ class BlockPlan:
         Six-fold zones of the phases, for the hexagon template; empty for spots alone.
     hexagon
         How hexagons are found.
+    counts
+        What to score the counts against, for the counts template.
     seed
         Of everything random.
     """
@@ -62,6 +66,7 @@ class BlockPlan:
     annulus_inv_a: tuple[float, float]
     zones: tuple[HexagonalZone, ...] = ()
     hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
+    counts: CountPlan | None = None
     seed: int = 0
 
 
@@ -108,16 +113,18 @@ def _analyse_block(
         reach = 3.0 * grid.relative_sigma + RING_TOLERANCE
         evidence = measure_rings(response, shift, hexagons, plan.zones, max_scale_error=reach)
         arrays |= _pack("hexagons", hexagons) | _pack("evidence", evidence)
+    if plan.counts is not None:
+        arrays |= _pack("phases", score_counts(plan.counts, response, spots, shift, valid))
     return arrays
 
 
-def _pack(prefix: str, table: Spots | Hexagons | RingEvidence) -> Arrays:
+def _pack(prefix: str, table: Spots | Hexagons | RingEvidence | PhaseEvidence) -> Arrays:
     values = {f"{prefix}.{field.name}": getattr(table, field.name) for field in fields(table)}
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
 def columns(blocks: Sequence[Arrays], prefix: str) -> list[Arrays]:
-    """Return the columns of one table, "spots", "hexagons" or "evidence", of every block."""
+    """Return the columns of one table, such as "spots", "hexagons" or "phases", of every block."""
     return [
         {name.removeprefix(prefix + "."): value for name, value in block.items() if name.startswith(prefix + ".")}
         for block in blocks

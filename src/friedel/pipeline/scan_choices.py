@@ -15,31 +15,22 @@ from friedel.patterns.survey import Survey, sample_patterns
 from friedel.pipeline.scan_result import ScanOptions
 from friedel.spots.dog import Dog, filter_stack, measure_spot_sigma
 
-Template = Literal["hexagon", "lattice"]
+Template = Literal["counts", "hexagon", "lattice"]
 
-#: A lattice judges false alarms itself, so that fainter spots may be offered to it than to the hexagon.
+#: Lattices and counts judge false alarms themselves, so that fainter spots may be offered to them than to hexagons.
 _FAINT_SPOTS = 10.0
 
 
-def choose_template(phases: PhaseSet, options: ScanOptions) -> Template:
-    """Choose between hexagons and lattices where the options leave it open.
-
-    Hexagons are for layered crystals and what mimics them: at least one phase is trigonal or hexagonal, and every
-    phase has a six-fold zone (cubic ones along [111]).
-    """
-    if options.template != "auto":
-        return options.template
-    if not any(crystal.is_hexagonal for crystal in phases.crystals):
-        return "lattice"
-    six_fold = {zone.phase for zone in hexagonal_zones(phases, (0.05, 1.5))}
-    return "hexagon" if len(six_fold) == len(phases.crystals) else "lattice"
+def choose_template(options: ScanOptions) -> Template:
+    """Take the counts where the options leave it open."""
+    return "counts" if options.template == "auto" else options.template
 
 
 def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -> tuple[float, float]:
     """Ring (1/Å) that holds the reflections by which the phases are told apart, within the detector.
 
     Hexagons: from 0.85 times the smallest to 1.15 times the largest first ring of the phases' six-fold zones.
-    Lattices: from 0.85 times the smallest reflection to the edge of the detector.
+    Lattices and counts: from 0.85 times the smallest reflection to the edge of the detector.
     """
     ky, kx = scan.pattern_shape
     centre_y, centre_x = scan.grid.centre_px
@@ -71,7 +62,7 @@ def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -
 def tuned_detector(survey: Survey, options: ScanOptions, annulus: tuple[float, float], template: Template) -> Dog:
     """Give the detector the width of the spots, and lattices a lower threshold."""
     detector = options.detector
-    if template == "lattice":
+    if template != "hexagon":
         detector = replace(detector, max_false_alarms=_FAINT_SPOTS * detector.max_false_alarms)
     if detector.sigma_inv_a is not None:
         return detector

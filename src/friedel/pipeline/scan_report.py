@@ -7,10 +7,12 @@ import numpy as np
 from friedel.core.arrays import AnyArray, FloatArray
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
+from friedel.crystal import all_reflections
 from friedel.identify.hexagon_presence import RING_TOLERANCE
 from friedel.identify.zones import turned
 from friedel.patterns.radial import radial_profile
 from friedel.pipeline.region import Region
+from friedel.pipeline.scan_counts import CountFindings
 from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.report.colours import phase_colours
 from friedel.report.diffraction import (
@@ -26,6 +28,9 @@ from friedel.report.style import png_of
 from friedel.report.tables import Table, mixture_table
 
 _MAX_EXAMPLES = 6
+#: Presence from which the reflections of a phase are drawn; distance from the Ewald sphere up to which they are; angle
+#: to the zone axis from which on it is told.
+_DRAWN, _NEAR_SPHERE_INV_A, _OFF_ZONE_DEG = 0.1, 0.012, 1.5
 #: Colour of a hexagon that no phase, or more than one, has.
 _SHARED = "#b0b0b0"
 _HEXAGON_METHOD = (
@@ -40,6 +45,14 @@ _LATTICE_METHOD = (
     "every candidate is laid onto the spots in every rotation; a match is kept if fewer than the stated number of "
     "equally good ones are expected among random spots (a-contrario). One scale, ellipse and centre are fitted for the "
     "whole scan. Presence is a documented score between 0 and 1, not yet a calibrated probability."
+)
+
+
+_COUNT_METHOD = (
+    "Every phase is laid onto the counts along every beam direction in every rotation. The best orientations are "
+    "refined in rotation, tilt and strain, and judged by the likelihood of the counts where reflections should be, "
+    "averaged over models of their brightness; unexplained spots, and any other lattice, compete. Two phases "
+    "may lie along the beam. Presence is the posterior probability, calibrated on simulated patterns."
 )
 
 
@@ -134,7 +147,7 @@ def _ring_words(result: ScanResult) -> str:
 
 def _rings(result: ScanResult) -> list[Ring]:
     """Rings of the phases: learned where the scan teaches them, otherwise computed."""
-    if isinstance(result.found, LatticeFindings):
+    if not isinstance(result.found, HexagonFindings):
         return []
     rings, names = result.found.rings, result.phase_map.phases
     colours = phase_colours(names)
@@ -196,6 +209,8 @@ def _outlines(result: ScanResult, index: int, spots: Spots) -> list[Outline]:
     colours = phase_colours(names)
     if isinstance(result.found, HexagonFindings):
         return _hexagon_outlines(result, result.found, index, colours)
+    if isinstance(result.found, CountFindings):
+        return _reflection_outlines(result, result.found, index, colours)
     out = []
     evidence = result.found.evidence
     for p, name in enumerate(names):
@@ -205,9 +220,32 @@ def _outlines(result: ScanResult, index: int, spots: Spots) -> list[Outline]:
         template = next(t for t in result.found.templates if t.phase == p and t.uvw == uvw)
         label = f"{name} [{' '.join(map(str, uvw))}]"
         nodes = turned(template.k_inv_a, float(np.deg2rad(evidence.rotation_deg[index, p])))
-        size = 0.02 * result.annulus_inv_a[1]
-        diamond = size * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
-        out += [Outline(label, colours[name], node + diamond) for node in nodes]
+        out += _diamonds(nodes, label, colours[name], result.annulus_inv_a[1])
+    return out
+
+
+def _diamonds(nodes: FloatArray, label: str, colour: str, k_max_inv_a: float) -> list[Outline]:
+    diamond = 0.02 * k_max_inv_a * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
+    return [Outline(label, colour, node + diamond) for node in nodes]
+
+
+def _reflection_outlines(
+    result: ScanResult, found: CountFindings, index: int, colours: dict[str, str]
+) -> list[Outline]:
+    """Reflections near the Ewald sphere of each phase that is not ruled out, in its best orientation."""
+    out = []
+    low, high = result.annulus_inv_a
+    presence = result.phase_map.presence.reshape(-1, len(result.phase_map.phases))[index]
+    for p, (name, crystal) in enumerate(zip(result.phase_map.phases, found.plan.phases.crystals, strict=True)):
+        if presence[p] < _DRAWN:
+            continue
+        g = all_reflections(crystal, high).g_inv_a @ found.evidence.frame[index, p].T
+        off_sphere = g[:, 2] + 0.5 * found.plan.beam.wavelength_a * (g**2).sum(axis=1)
+        near = (np.abs(off_sphere) < _NEAR_SPHERE_INV_A) & (np.hypot(g[:, 0], g[:, 1]) > low)
+        label = f"{name} [{' '.join(str(int(i)) for i in found.uvw[index, p])}]"
+        if found.off_deg[index, p] > _OFF_ZONE_DEG:
+            label += f" {found.off_deg[index, p]:.0f}° off"
+        out += _diamonds(g[near, :2], label, colours[name], high)
     return out
 
 
@@ -240,7 +278,8 @@ def _tables(result: ScanResult, min_probability: float) -> Section:
         tables.append(_ring_table(found, names))
         return Section("Tables", (_HEXAGON_METHOD,), tables=tuple(tables))
     tables.append(_zone_table(result, found, min_probability))
-    return Section("Tables", (_LATTICE_METHOD,), tables=tuple(tables))
+    method = _COUNT_METHOD if isinstance(found, CountFindings) else _LATTICE_METHOD
+    return Section("Tables", (method,), tables=tuple(tables))
 
 
 def _ring_table(found: HexagonFindings, names: tuple[str, ...]) -> Table:
@@ -255,11 +294,11 @@ def _ring_table(found: HexagonFindings, names: tuple[str, ...]) -> Table:
     return Table(header, rows, "Rings of the phases within the annulus.")
 
 
-def _zone_table(result: ScanResult, found: LatticeFindings, min_probability: float) -> Table:
+def _zone_table(result: ScanResult, found: LatticeFindings | CountFindings, min_probability: float) -> Table:
     names = result.phase_map.phases
     present = result.phase_map.presence.reshape(-1, len(names)) >= min_probability
     rows: list[tuple[str, str, int]] = []
     for p, name in enumerate(names):
-        axes, counts = np.unique(found.evidence.uvw[present[:, p], p], axis=0, return_counts=True)
+        axes, counts = np.unique(found.uvw[present[:, p], p], axis=0, return_counts=True)
         rows += [(name, "[" + " ".join(map(str, uvw)) + "]", int(n)) for uvw, n in zip(axes, counts, strict=True)]
     return Table(("phase", "zone axis", "positions"), tuple(rows), "Zone axes found.")

@@ -7,16 +7,18 @@ from typing import Literal
 
 import numpy as np
 
-from friedel.core.arrays import BoolArray
+from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.core.errors import CalibrationError
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
+from friedel.identify.count_matching import CountOptions
 from friedel.identify.hexagon import HexagonOptions, Hexagons
 from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence
 from friedel.identify.rings import HexagonalZone, LearnedRings
 from friedel.identify.zone_map import Distortion, ZoneEvidence
 from friedel.identify.zones import ZoneOptions, ZoneTemplate
 from friedel.patterns.survey import Survey
+from friedel.pipeline.scan_counts import USUAL_BEAM, CountFindings
 from friedel.spots.dog import Dog
 
 #: Share of spots that no phase explains from which on the reader is told.
@@ -32,17 +34,18 @@ class ScanOptions:
     annulus_inv_a
         Ring in which spots are sought, 1/Å; None takes it from the phases.
     template
-        "hexagon": regular hexagons, classed by their radius; "lattice": any zone axis of any phase; "auto": hexagons
-        if every phase is trigonal or hexagonal.
-    detector, hexagon, lattice
+        "counts": the counts themselves against any orientation of any phase; "hexagon": regular hexagons, classed by
+        their radius; "lattice": spots on any zone axis of any phase; "auto": counts.
+    detector, hexagon, lattice, counts
         Settings of the steps.
     """
 
     annulus_inv_a: tuple[float, float] | None = None
-    template: Literal["auto", "hexagon", "lattice"] = "auto"
+    template: Literal["auto", "counts", "hexagon", "lattice"] = "auto"
     detector: Dog = Dog()  # noqa: RUF009 - frozen
     hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
     lattice: ZoneOptions = ZoneOptions()  # noqa: RUF009 - frozen
+    counts: CountOptions = CountOptions()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         low, high = self.annulus_inv_a or (0.0, 1.0)
@@ -83,6 +86,21 @@ class LatticeFindings:
     evidence: ZoneEvidence
     refused: Distortion | None = None
 
+    @property
+    def uvw(self) -> IntArray:
+        """Zone axis of the best grain of each phase (n, P, 3)."""
+        return self.evidence.uvw
+
+    @property
+    def rotation_deg(self) -> FloatArray:
+        """Its in-plane rotation (n, P)."""
+        return self.evidence.rotation_deg
+
+    @property
+    def spot_phase(self) -> IntArray:
+        """Index of the phase that explains each spot (M,), -1 for none."""
+        return self.evidence.spot_phase
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScanResult:
@@ -108,14 +126,14 @@ class ScanResult:
     survey: Survey
     spots: Spots
     annulus_inv_a: tuple[float, float]
-    found: HexagonFindings | LatticeFindings
+    found: HexagonFindings | LatticeFindings | CountFindings
     warnings: tuple[str, ...]
 
 
 def scan_warnings(
     survey: Survey,
     spots: Spots,
-    found: HexagonFindings | LatticeFindings,
+    found: HexagonFindings | LatticeFindings | CountFindings,
     mask: BoolArray | None,
     *,
     stored_relative_sigma: float,
@@ -148,7 +166,7 @@ def scan_warnings(
         scale = found.rings.scale
     else:
         scale = found.distortion.scale
-        left = int((found.evidence.spot_phase < 0).sum())
+        left = int((found.spot_phase < 0).sum())
         if len(spots) and left > _MANY_UNEXPLAINED * len(spots):
             out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.")
         if found.refused is not None:
@@ -156,6 +174,11 @@ def scan_warnings(
                 f"The phases would fit if the scale were {100 * (found.refused.scale - 1.0):+.1f} % off and the "
                 f"patterns elliptic by {100 * found.refused.anisotropy:.1f} %. That is more than the calibration "
                 "allows, and was not applied; if your scale may be that wrong, correct --step-inv-a."
+            )
+        if isinstance(found, CountFindings) and survey.scan.beam is None:
+            out.append(
+                f"The file names no beam energy: {USUAL_BEAM.energy_kev:g} keV was taken for the curvature of the "
+                "Ewald sphere, which matters little near zone axes. Pass --energy-kev."
             )
         if found.distortion.anisotropy > 0.01:
             out.append(f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} %; this was fitted.")
