@@ -61,7 +61,9 @@ def test_scale_of_a_perovskite_image_is_corrected_by_five_percent(
     scale = summary["calibration"]["scale"]
     assert scale["source"] == "fitted"
     assert scale["value"] == pytest.approx(0.954, abs=0.01)
-    assert "pixel size is multiplied by 0.95" in " ".join(result.stderr.split())
+    said = " ".join(result.stderr.split())
+    assert "pixel size is multiplied by 0.95" in said
+    assert "not square" in said  # 2.87 and 2.93 Å where the crystal has one spacing
     assert {"1 1 0", "2 0 0"} <= {row["hkl"] for row in rows if row["phase"] == "srtio3"}
     measured = {row["hkl"]: float(row["d_measured_a"]) for row in rows if row["phase"] == "srtio3"}
     assert measured["1 1 0"] == pytest.approx(2.90, abs=0.04)  # as stored: measured 2.87 and 2.93 along the axes
@@ -95,3 +97,32 @@ def test_scale_of_an_old_stem_file_is_read(done: Friedel, shared_data: Path) -> 
 def test_screenshot_of_soot_has_no_scale_of_its_own(refused: Refused, shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "real" / "hrtem_carbon" / "soot_image.png"
     assert "--pixel-size-a" in refused("map", path, "--phases", "si,au", "--out", tmp_path / "run")
+
+
+def test_silicon_with_gold_as_candidate_shows_no_gold(done: Friedel, shared_data: Path, tmp_path: Path) -> None:
+    path = shared_data / "real" / "stem_lattice" / "Si110_5nmX25us_03_none_none.png"
+    done("map", path, "--phases", "si,au", "--pixel-size-a", "0.0886", "--out", tmp_path / "run", "--quiet")
+    summary, rows = outcome(tmp_path / "run")
+    assert summary["fractions"]["si"] > 0.9
+    assert summary["fractions"]["au"] == 0
+    assert "au" not in {row["phase"] for row in rows}
+
+
+@pytest.mark.parametrize("pixel_a", ["0.2", "0.3"])
+def test_soot_is_neither_silicon_nor_gold_at_any_scale(
+    done: Friedel, shared_data: Path, tmp_path: Path, pixel_a: str
+) -> None:
+    path = shared_data / "real" / "hrtem_carbon" / "soot_image.png"
+    done("map", path, "--phases", "si,au", "--pixel-size-a", pixel_a, "--out", tmp_path / "run", "--quiet")
+    summary, rows = outcome(tmp_path / "run")
+    assert summary["fractions"]["none"] > 0.99
+    assert {row["phase"] for row in rows} <= {"unknown"}
+
+
+def test_square_lattice_of_an_unknown_specimen_is_unknown(done: Friedel, shared_data: Path, tmp_path: Path) -> None:
+    path = shared_data / "real" / "stem_lattice" / "hrstem_example.ser"
+    done("map", path, "--phases", "si,au,srtio3", "--out", tmp_path / "run", "--quiet")
+    summary, rows = outcome(tmp_path / "run")
+    assert summary["n_spots"] > 10
+    assert summary["fractions"]["none"] > 0.99
+    assert {row["phase"] for row in rows} == {"unknown"}

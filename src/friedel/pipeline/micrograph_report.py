@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph
+from friedel.core.phase_map import PhaseMap
 from friedel.identify.components import MicrographResult
 from friedel.identify.spacings import UNKNOWN
-from friedel.patterns.radial import radial_profile
+from friedel.patterns.radial import radial_peaks, radial_profile, within
 from friedel.pipeline.region import Region
 from friedel.report.colours import phase_colours
 from friedel.report.diffraction import Ring, plot_diffractogram, plot_radial_profile
@@ -19,13 +22,15 @@ from friedel.report.tables import Table
 
 #: More names than these on one picture cannot be read.
 _MOST_LABELS, _MOST_RINGS = 16, 10
+#: Positions along the longer side of a picture of a smooth map.
+_SCREEN_PX = 512
 _METHOD = (
     "FFT: power spectrum of the mean-subtracted, windowed image in floating point. Spots: constant false-alarm rate "
     "against the speckle of the background at the same radius, on one half of the spectrum (Friedel's law makes the "
-    "other half its mirror image). Spacings: Gaussian in ln d about every reflection of every candidate, one scale "
-    "error shared by all spots and marginalised, and a share for spots that no candidate explains. Maps: amplitude of "
-    "the Bragg-filtered image of each spot (one-sided, so an envelope without fringes), Otsu threshold, opening and "
-    "watershed (Raghavendran et al. 2025). Presence is the probability of the spot's name where its fringes are seen."
+    "other half its mirror image). Grains: spots whose fringes fill the same place. Names: distances, angles, zone and "
+    "missing reflections of each grain together, one scale error and one share of unknown matter for all grains, "
+    "averaged out. Maps: amplitude of the Bragg-filtered image of each spot (one-sided, so an envelope without "
+    "fringes), to half of its plateau. Presence is the probability of the grain's name where its fringes are seen."
 )
 
 
@@ -56,13 +61,14 @@ def _maps(micrograph: Micrograph, region: Region, result: MicrographResult, min_
             "Micrograph",
         ),
         Picture(
-            png_of(plot_phase_map(pmap, min_probability)),
+            png_of(plot_phase_map(_for_screen(pmap), min_probability)),
             "Phase map; the darker, the less sure.",
             "Map of the phases",
         ),
     ]
+    small = _for_screen(pmap)
     pictures += [
-        Picture(png_of(plot_presence(pmap, name)), f"Presence of {name}.", f"Presence of {name}")
+        Picture(png_of(plot_presence(small, name)), f"Presence of {name}.", f"Presence of {name}")
         for i, name in enumerate(pmap.phases)
         if float(pmap.presence[..., i].max(initial=0.0)) > 0.05
     ]
@@ -84,36 +90,66 @@ def _evidence(result: MicrographResult) -> Section:
             "Diffractogram with indexed spots",
         )
     ]
-    profile = radial_profile(result.pattern)
-    reach = 1.1 * float(result.spots.radius_inv_a.max(initial=0.5))
-    inside = (profile.k_inv_a > 0) & (profile.k_inv_a <= reach)
+    pictures += _profiles(result, colours)
+    pictures += _amplitudes(result)
+    return Section("What the FFT shows", pictures=tuple(pictures))
+
+
+def _profiles(result: MicrographResult, colours: dict[str, str]) -> list[Picture]:
+    """Draw the radial profile of the spectrum, and that of its spots alone."""
+    pattern, spots = result.pattern, result.spots
     marks = [
         Ring(f"{c.phase} {c.hkl}", colours[c.phase], 1.0 / c.d_reference_a)
         for c in result.components
-        if c.phase in colours
+        if c.phase in colours and np.isfinite(c.d_reference_a)
     ][:_MOST_RINGS]
-    pictures.append(
-        Picture(
-            png_of(plot_radial_profile(profile.k_inv_a[inside], profile.intensity[inside], marks)),
-            "Azimuthal mean of the spectrum; dashed, reference spacings of the strongest components with one name.",
-            "Radial profile of the spectrum",
-        )
-    )
-    pictures += _amplitudes(result)
-    return Section("What the FFT shows", pictures=tuple(pictures))
+    reach = 1.1 * float(spots.radius_inv_a.max(initial=0.5))
+    width = np.maximum(3 * np.hypot(*spots.sigma_inv_a.T), 3 * max(pattern.grid.step_inv_a))
+    whole = radial_profile(pattern)
+    alone = radial_profile(pattern, inside=within(pattern, spots.k_inv_a, width))
+    peaks = radial_peaks(whole, k_min_inv_a=float(spots.radius_inv_a.min(initial=reach)) * 0.9)
+    named = ", ".join(f"{1 / k:.3f}" for k in np.sort(peaks.k_inv_a[:_MOST_RINGS]))
+    said = f" Its peaks: {named} Å." if named else " No peak of it stands out: the spots are few among many pixels."
+    texts = (
+        (whole, "Azimuthal mean of the spectrum; dashed, reference spacings of the strongest components with one name."
+         + said, "Radial profile of the spectrum"),
+        (alone, "The same of the spots alone, all else taken as zero.", "Radial profile of the spots"),
+    )  # fmt: skip
+    pictures = []
+    for profile, text, what in texts:
+        inside = (profile.k_inv_a > 0) & (profile.k_inv_a <= reach)
+        drawing = plot_radial_profile(profile.k_inv_a[inside], profile.intensity[inside], marks)
+        pictures.append(Picture(png_of(drawing), text, what))
+    return pictures if len(spots) else pictures[:1]
 
 
 def _amplitudes(result: MicrographResult) -> list[Picture]:
     """Draw the fringe amplitude of each phase that has some."""
     out = []
+    step = _screen_step(result.amplitude.shape[:2])
+    grid = result.phase_map.grid or RealGrid((1.0, 1.0))
+    grid = RealGrid((grid.step_a[0] * step, grid.step_a[1] * step), grid.source, grid.relative_sigma)
     for i, name in enumerate(result.phase_map.phases):
-        amplitude = result.amplitude[..., i]
+        amplitude = result.amplitude[::step, ::step, i]
         if float(amplitude.max(initial=0.0)) <= 0.0:
             continue
-        grid = result.phase_map.grid or RealGrid((1.0, 1.0))
-        ax = plot_micrograph(Micrograph(np.asarray(amplitude), grid))
+        ax = plot_micrograph(Micrograph(np.ascontiguousarray(amplitude), grid))
         out.append(Picture(png_of(ax), f"Amplitude of the fringes of {name}.", f"Fringe amplitude of {name}"))
     return out
+
+
+def _screen_step(shape: tuple[int, ...]) -> int:
+    """How many positions of a smooth map make one of its picture."""
+    return max(1, max(shape) // _SCREEN_PX)
+
+
+def _for_screen(pmap: PhaseMap) -> PhaseMap:
+    """Thin a phase map out to what a picture shows."""
+    step = _screen_step(pmap.presence.shape[:2])
+    grid = pmap.grid and RealGrid(
+        (pmap.grid.step_a[0] * step, pmap.grid.step_a[1] * step), pmap.grid.source, pmap.grid.relative_sigma
+    )
+    return replace(pmap, presence=pmap.presence[::step, ::step], valid=pmap.valid[::step, ::step], grid=grid)
 
 
 def _label(result: MicrographResult, i: int) -> str:
