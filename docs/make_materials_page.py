@@ -31,10 +31,11 @@ HEAD = """# Materials for training
 - **library**: the [phase library](phases.md), read from published structures;
 - **prototype**: measured, ordered structures among the 288 AFLOW prototypes that pymatgen ships (M. J. Mehl et al.,
   Comput. Mater. Sci. 136, S1, 2017), brought to the standard setting by spglib;
-- **isotype**: lattice constants of compilations in the structure type that the substances share
-  (`friedel/crystal/isotypes.toml`). They were checked by their densities, distances and space groups, and coordinates
-  are those of one member of the family where it says so. They are good to make a network see many crystals, and no
-  reference to identify phases by.
+- **isotype**: the usual lattice constants of substances in the structure type that they share
+  (`friedel/crystal/isotypes.toml`), as compilations such as those named below list them, not copied page by page.
+  Coordinates are those of one member of the family where it says so. Tests hold them to densities of handbooks and to
+  the lattice constants of two other programs (0.4 %), to sensible distances and to their space groups. They make a
+  network see many crystals; they are no reference to identify phases by.
 
 `load_materials()` gives them to Python; `load_materials(FOLDER)` takes any folder of CIF files instead, such as one
 that `friedel phases fetch` has filled.

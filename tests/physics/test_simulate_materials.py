@@ -122,6 +122,9 @@ def test_prototypes_have_the_space_group_of_their_label() -> None:
     crystals = load_prototypes()
     assert len(crystals) > 200
     assert [c.name for c in crystals if int(c.name.split()[1].split("_")[2]) != c.space_group.number] == []
+    sources = " ".join(c.source for c in crystals)
+    assert "Zeitschrift für Kristallographie" in sources
+    assert "\\" not in sources
     assert all("Mehl" in c.source for c in crystals)
 
 

@@ -49,7 +49,7 @@ def _member(words: list[str], family_name: str, family: dict[str, Any], referenc
     values = {name: float(family[name]) for name in names} | dict(zip(names or used, numbers[n:], strict=False))
     sites = tuple(_site(i, text.split(), elements, values) for i, text in enumerate(family["sites"], start=1))
     note = f"; {family['note']}" if "note" in family else ""
-    source = f"Lattice constants: {reference}; structure type {family_name}{note}"
+    source = f"Lattice constants as in compilations such as {reference}; structure type {family_name}{note}"
     crystal = Crystal(family_name, _cell(group.crystal_system, numbers[:n]), group, sites, source)
     return replace(crystal, name=f"{chemical_formula(crystal)} {family_name}")
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import re
+import unicodedata
 from collections import Counter
 from functools import cache
 from importlib.metadata import version
@@ -20,6 +21,9 @@ from friedel.crystal.structure import Crystal
 from friedel.crystal.symmetrise import crystal_of_atoms
 
 _TOLERANCE_A = 1e-3
+#: LaTeX's accents as combining characters, and its letters.
+_ACCENTS = {'"': "\u0308", "'": "\u0301", "`": "\u0300", "^": "\u0302", "~": "\u0303", "v": "\u030c", "c": "\u0327"}
+_LETTERS = {"AA": "Å", "AE": "Æ", "O": "Ø", "aa": "å", "ae": "æ", "o": "ø"}
 
 #: AFLOW labels that are left out, with the elements where one label holds several, and why.
 LEFT_OUT = {
@@ -113,5 +117,17 @@ def _reference(bibtex: str) -> str:
     first = bibtex.partition("\n}")[0]
     found = {key: re.search(rf"\b{key}\s*=\s*[\"{{](.*?)[\"}}],?\s*$", first, re.MULTILINE)
              for key in ("author", "journal", "volume", "page_first", "year")}  # fmt: skip
-    parts = [" ".join(match.group(1).split()) for match in found.values() if match]
+    parts = [" ".join(_plain(match.group(1)).split()) for match in found.values() if match]
     return f"{', '.join(parts)}; as in M. J. Mehl et al., Comput. Mater. Sci. 136, S1 (2017)"
+
+
+def _plain(latex: str) -> str:
+    """Text of LaTeX with accents and special letters as one writes them."""
+
+    def accented(match: re.Match[str]) -> str:
+        return unicodedata.normalize("NFC", match[2] + _ACCENTS[match[1]])
+
+    text = re.sub(r"\\([\"'`^~vc])\{\\?(\w)\}", accented, latex)
+    text = re.sub(r"\\([\"'`^~])(\w)", accented, text)
+    text = re.sub(r"\\(AA|AE|O|aa|ae|o)", lambda match: _LETTERS[match[1]], text)
+    return re.sub(r"[{}$]", "", text)
