@@ -96,3 +96,10 @@ def test_truncated_camera_file_is_refused(refused: Callable[..., str], shared_da
     (tmp_path / "half.dm3").write_bytes(whole[: len(whole) // 2])
     options = ("--step-inv-a", "0.01", "--phases", "si", "--out", tmp_path / "run")
     assert str(tmp_path / "half.dm3") in refused("map", tmp_path / "half.dm3", *options)
+
+
+def test_centre_of_bismuth_rings_is_not_pulled_by_the_beam_stop(done: Friedel, shared_data: Path) -> None:
+    path = shared_data / "formats" / "dm" / "bismuth.dm3"
+    entries = json.loads(done("calibrate", path, "--step-inv-a", "0.0078", "--json").stdout)
+    # The strong ring crosses column 99 in rows 103 and 180, and row 141 in columns 60 and 138.
+    assert entries["centre_px"]["value"] == pytest.approx([141.5, 99.0], abs=1.5)

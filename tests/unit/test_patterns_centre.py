@@ -87,3 +87,18 @@ def test_brightest_spot_is_the_beam_where_a_tilted_lattice_is_more_symmetric_els
 def test_flat_pattern_is_refused_with_the_remedy(value: float) -> None:
     with pytest.raises(CalibrationError, match="--centre"):
         find_centre(np.full(SHAPE, value))
+
+
+def test_bright_ring_about_a_stop_is_not_the_beam() -> None:
+    # The brightest blob is most of a ring, whose centroid lies off its centre, because the stop covers a part of it.
+    centre = (57.3, 61.8)
+    y, x = np.indices(SHAPE)
+    radius = np.hypot(y - centre[0], x - centre[1])
+    light = (
+        10.0 + 200.0 * np.exp(-0.5 * ((radius - 20.0) / 2.0) ** 2) + 30.0 * np.exp(-0.5 * ((radius - 38.0) / 2) ** 2)
+    )
+    valid = ~((np.abs(x - centre[1]) < 9.0) & (y < centre[0] + 8.0))
+    counts = np.where(valid, np.random.default_rng(4).poisson(light), 0).astype(float)
+    found = find_centre(counts, valid)
+    assert found.method == "inversion symmetry"
+    assert np.hypot(found.px[0] - centre[0], found.px[1] - centre[1]) < 0.7

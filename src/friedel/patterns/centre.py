@@ -8,12 +8,15 @@ from typing import Literal
 import numpy as np
 from scipy import fft, ndimage
 
-from friedel.core.arrays import AnyArray, BoolArray, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from friedel.core.errors import CalibrationError
 
 _MIN_OVERLAP = 0.35
 #: A direct beam must stand this many times above the median of the pattern, or the beam stop hides it.
 _DIRECT_BEAM_CONTRAST = 5.0
+
+#: Mean square radius of a beam over that of a disk of the same area, at most: an ellipse of axes 3 : 1 has 1.7.
+_COMPACT = 2.0
 
 #: A spot this many times brighter than all others is the transmitted beam, if the pattern is about as symmetric there.
 _DOMINANCE = 1.4
@@ -169,6 +172,8 @@ def _beam_centroid(image: FloatArray, usable: BoolArray, start: tuple[int, int])
     rows, columns = np.nonzero(region)
     if rows.min() == 0 or columns.min() == 0 or rows.max() == image.shape[0] - 1 or columns.max() == image.shape[1] - 1:
         return None
+    if not _is_compact(rows, columns):
+        return None
     weight = np.minimum(image[region], top) - base - 0.5 * (top - base)
     weight = np.maximum(weight, 1e-12)
     total = float(weight.sum())
@@ -179,6 +184,12 @@ def _beam_centroid(image: FloatArray, usable: BoolArray, start: tuple[int, int])
     rms = _rms_width(np.where(usable, image, base), px, reach=2.0 * float(np.sqrt(len(rows) / np.pi)) + 1.0)
     width = min(half_height, rms)
     return Centre(px, 0.1 * width / np.sqrt(len(rows)) + 0.02, "direct beam", width)
+
+
+def _is_compact(rows: IntArray, columns: IntArray) -> bool:
+    """Whether pixels fill a disk, for which the mean square radius is area / (2 pi), rather than an arc of a ring."""
+    mean_square = float(np.var(rows) + np.var(columns))
+    return mean_square <= _COMPACT * max(len(rows), 4) / (2.0 * np.pi)
 
 
 def _rms_width(image: FloatArray, px: tuple[float, float], reach: float) -> float:
