@@ -13,6 +13,24 @@ HEAD = """# The phase library
 atomic positions. `friedel phases show NAME` prints one, `friedel phases add FILE.cif` adds your own. Names do not mind
 case and punctuation: `LiF`, `lif`, `NMC811 O3` and `nmc811-o3` are understood.
 
+`friedel phases fetch` brings structures from any OPTIMADE server, or from the Materials Project with the key in
+`MP_API_KEY`, into your own library or the folder of `--out`:
+
+```console
+$ friedel phases fetch --optimade https://optimade.materialsproject.org --elements Li,F
+$ friedel phases fetch --ids mp-1138,mp-1265
+```
+
+- Each structure is brought to the conventional cell of its space group, which is sought in the atoms (within 0.01 Å,
+  or 0.1 Å where the server names another), whatever cell it comes in. Partial occupancies and vacancies are kept.
+- What cannot be trusted is left out, with the reason: atoms without places, sites that do not add up, two or fewer
+  dimensions, atoms nearer than any bond, another space group than the server names.
+- `fetched.jsonl` beside the files says where each comes from: id, address, versions, times, symmetry, SHA-256. What is
+  there is kept, so that an interrupted fetch goes on.
+- Computed structures have computed lattice constants, often 1 % off: enough to take one phase for another.
+
+About the table:
+
 - Lengths are in Å. The last three columns are computed from the file: density in g/cm³, and the longest d-spacing and
   the one of the strongest reflection (down to 0.8 Å, kinematic, electrons) in Å.
 - No file states displacement parameters: B = 0.5 Å² is taken for every site, a usual value of inorganic crystals at
