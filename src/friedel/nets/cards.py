@@ -27,12 +27,14 @@ class Preprocessing(_Strict):
     """What is done to a pattern before the network sees it.
 
     ``transform``: "anscombe" is 2 sqrt(n + 3/8) - 2 sqrt(3/8) of counts n in electrons. ``channels``: the pattern, and
-    the pattern inverted about the transmitted beam. Sizes are padded with zeros to multiples of ``stride``.
+    the pattern inverted about the transmitted beam. Sizes are padded with zeros to multiples of ``stride``. Patterns of
+    more than ``max_electrons`` are scaled down to that many.
     """
 
     transform: Literal["anscombe"] = "anscombe"
     channels: tuple[Literal["pattern"], Literal["inverted"]] = ("pattern", "inverted")
     stride: Annotated[int, Field(ge=1, le=1024)]
+    max_electrons: Annotated[float, Field(gt=0)]
 
 
 class SpectrumPreprocessing(_Strict):
@@ -45,6 +47,7 @@ class SpectrumPreprocessing(_Strict):
     transform: Literal["speckle"] = "speckle"
     channels: tuple[Literal["linear"], Literal["logarithm"], Literal["nearness"]] = ("linear", "logarithm", "nearness")
     stride: Annotated[int, Field(ge=1, le=1024)]
+    max_electrons: Annotated[float, Field(gt=0)]
 
 
 class Training(_Strict):
@@ -82,11 +85,11 @@ class Metric(_Strict):
 class SegmenterMetric(_Strict):
     """What was measured on spectra of micrographs: of spots, and of the pixels in the mask.
 
-    ``dose_e_per_a2``: lowest and highest dose of the micrographs; ``false_per_image``: spots found that are none.
+    ``dose_e_per_a2``: lowest and highest dose of the micrographs, where it is known; ``false_per_image``: spots found that are none.
     """
 
     test_set: str
-    dose_e_per_a2: tuple[float, float]
+    dose_e_per_a2: tuple[float, float] | None = None
     f1: float
     precision: float
     recall: float
@@ -94,8 +97,8 @@ class SegmenterMetric(_Strict):
     dice: float
 
     def __str__(self) -> str:
-        low, high = self.dose_e_per_a2
-        return f"{low:.0f} to {high:.0f} e/Å²: F1 {self.f1:.2f}, Dice {self.dice:.2f} ({self.test_set})"
+        dose = "" if self.dose_e_per_a2 is None else "{:.0f} to {:.0f} e/Å²: ".format(*self.dose_e_per_a2)
+        return f"{dose}F1 {self.f1:.2f}, Dice {self.dice:.2f} ({self.test_set})"
 
 
 class _Card(_Strict):
@@ -202,7 +205,7 @@ def parse_card(values: dict[str, Any], path: Path) -> AnyCard:
 
 def dump_card(card: AnyCard) -> str:
     """Write a card as TOML."""
-    return tomli_w.dumps(card.model_dump(mode="json"))
+    return tomli_w.dumps(card.model_dump(mode="json", exclude_none=True))
 
 
 def verify_weights(card_path: Path) -> AnyCard:

@@ -10,14 +10,36 @@ import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
 from friedel.core.images import PatternScan
+from friedel.core.spots import Spots
+from friedel.nets.detector import map_spots, read_map
 from friedel.nets.inference import Network, prepare
 from friedel.patterns.neighbours import pool_neighbours
 from friedel.patterns.survey import Survey
+from friedel.spots.dog import DogResponse
 
 #: Pixels nearer to the beam than this many of its radii say nothing of whether two patterns are alike.
 _BEAM_RADII = 3.0
 #: Rows this near to the one that is read are kept.
 _NEAR_ROWS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatheredRows:
+    """Rows of a scan, ready to be looked at.
+
+    Parameters
+    ----------
+    electrons
+        Counts of each position with its alike neighbours (n, ky, kx).
+    amount
+        Number of patterns that each amounts to (n,).
+    centre_px
+        Transmitted beam of each (n, 2).
+    """
+
+    electrons: Float32Array
+    amount: FloatArray
+    centre_px: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +89,26 @@ class ScanDenoiser:
         if self.judged is None:
             return electrons, np.ones(electrons.shape[:2])
         return pool_neighbours(electrons, self.judged)
+
+    @property
+    def halo(self) -> int:
+        """Number of rows about a block that are needed with it."""
+        return 0 if self.judged is None else 1
+
+    def gather_rows(self, patterns: AnyArray, start: int, stop: int) -> GatheredRows:
+        """Gather the scan's rows start to stop of a block (ry, rx, ky, kx) that has the rows about them with it."""
+        before = min(self.halo, start)
+        electrons, amount = self.gather(self.electrons(patterns))
+        rows = slice(before, before + stop - start)
+        flat = electrons[rows].reshape(-1, *patterns.shape[2:])
+        return GatheredRows(flat, amount[rows].ravel(), self.centre_px[start:stop].reshape(-1, 2))
+
+    def find_spots(self, rows: GatheredRows, response: DogResponse, annulus_inv_a: tuple[float, float]) -> Spots:
+        """Find the spots of gathered rows, which are filtered already; intensities are those of one pattern."""
+        probability = map_spots(self.network, rows.electrons, rows.centre_px, response.sigma_px)
+        spots = read_map(probability, self.network.trust, response, annulus_inv_a, valid=self.valid)
+        share = np.repeat(rows.amount, np.diff(spots.offsets))
+        return replace(spots, intensity=spots.intensity / share)
 
     def look(self, electrons: Float32Array, rows: slice, columns: slice) -> tuple[Float32Array, Float32Array]:
         """Denoised electrons and spot probabilities of gathered patterns (ry, rx, ky, kx) at these positions."""

@@ -55,7 +55,8 @@ class Network:
         Notes
         -----
         Patterns go through one by one on one thread: the answer for a pattern does not depend on its neighbours in the
-        batch, and one pattern fits the caches of a core.
+        batch, and one pattern fits the caches of a core. A pattern with more electrons than the network knows is seen
+        as one of that many, with less noise.
         """
         if electrons.ndim != 3 or centre_px.shape != (len(electrons), 2):
             raise DataError(
@@ -66,9 +67,12 @@ class Network:
         probability = np.empty(electrons.shape, dtype=np.float32)
         ky, kx = electrons.shape[1:]
         for i, centre in enumerate(centre_px):
-            z = network_input(electrons[i], centre, self.card.preprocessing.stride)
+            scale = np.float32(
+                max(float(electrons[i].sum(dtype=np.float64)) / self.card.preprocessing.max_electrons, 1.0)
+            )
+            z = network_input(electrons[i] / scale, centre, self.card.preprocessing.stride)
             found_z, found_p = session.run(None, {"z": z})
-            denoised[i] = unstabilise(found_z[0, :ky, :kx])
+            denoised[i] = scale * unstabilise(found_z[0, :ky, :kx])
             probability[i] = found_p[0, :ky, :kx]
         return denoised, probability
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from friedel.crystal import Crystal
-from friedel.nets.training.networks import IN_CHANNELS, Denoiser
+from friedel.nets.training.networks import IN_CHANNELS, SPECTRUM_CHANNELS, Denoiser, Segmenter
 
 #: Smaller tensors than this stay in single precision.
 _MIN_HALF = 16
@@ -32,19 +33,50 @@ class _Exported(nn.Module):
         return denoised, torch.sigmoid(logits)
 
 
+class _ExportedSegmenter(nn.Module):
+    """A segmenter that answers with a probability."""
+
+    def __init__(self, network: Segmenter) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.network(x))
+
+
 def export_onnx(network: Denoiser, path: Path) -> str:
-    """Write a network as ONNX with weights in half precision, and return the sha256 of the file.
+    """Write a denoiser as ONNX with weights in half precision, and return the sha256 of the file.
 
     The weights are widened to single precision when they are loaded; all arithmetic is in single precision.
     """
-    module = _Exported(network.cpu().eval())
-    example = torch.zeros((1, IN_CHANNELS, 128, 128))
+    return _write(_Exported(network.cpu().eval()), ("z", IN_CHANNELS), ["denoised", "probability"], path)
+
+
+def export_segmenter(network: Segmenter, path: Path) -> str:
+    """Write a segmenter as ``export_onnx`` does a denoiser."""
+    return _write(_ExportedSegmenter(network.cpu().eval()), ("x", SPECTRUM_CHANNELS), ["probability"], path)
+
+
+def read_segmenter(network: Segmenter, path: Path) -> None:
+    """Put the weights of an exported segmenter into a network of the same architecture."""
+    stored = {t.name: numpy_helper.to_array(t).astype(np.float32) for t in onnx.load(str(path)).graph.initializer}
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            full = f"network.{name}"
+            parameter.copy_(torch.as_tensor(stored[f"{full}.half" if f"{full}.half" in stored else full]))
+
+
+def _write(module: nn.Module, given: tuple[str, int], answers: list[str], path: Path) -> str:
+    """Export a module for pictures of any size, with a name and a number of channels, and return the file's sha256."""
+    name, channels = given
+    example = torch.zeros((1, channels, 128, 128))
     sizes = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            module, (example,), input_names=["z"], output_names=["denoised", "probability"],
-            dynamic_shapes={"z": sizes}, dynamo=True, verbose=False,
+            module, (example,), input_names=[name], output_names=answers, dynamic_shapes={name: sizes}, dynamo=True,
+            verbose=False,
         )  # fmt: skip
     model = program.model_proto
     _halve(model)

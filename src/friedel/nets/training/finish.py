@@ -62,7 +62,9 @@ def finish(
         sha256=sha256,
         parameters=sum(p.numel() for p in network.parameters()),
         architecture=recipe.architecture,
-        preprocessing=Preprocessing(stride=recipe.architecture.stride),
+        preprocessing=Preprocessing(
+            stride=recipe.architecture.stride, max_electrons=recipe.ranges.noise.dose_electrons.high
+        ),
         threshold=trust.threshold,
         doubt=trust.doubt,
         training=Training(
