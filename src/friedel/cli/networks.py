@@ -60,6 +60,45 @@ def train_denoiser(
         typer.echo(f"weights: {card.with_suffix('.onnx')}\ncard:    {card}\ncurve:   {out / 'curve.csv'}")
 
 
+@train_app.command("segmenter")
+def train_segmenter_command(
+    out: Out,
+    recipe: RecipeFile = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of FFTs (.png, .tif) of your own to learn from.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Folder of their labels, of the same names.")] = None,
+    start: Annotated[str | None, typer.Option(help="Segmenter to go on from: a shipped one, or a NAME.onnx.")] = None,
+    materials: Folder = None,
+    device: Device = "auto",
+    steps: Steps = None,
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Train a segmenter of spectra, on simulated micrographs or on labelled FFTs; writes NAME.onnx with its card.
+
+    FFTs whose names agree up to the last "_" are taken for views of one and stay together when some are set aside.
+    """
+    with friendly_errors(debug=debug):
+        _need_torch()
+        from friedel.core.errors import RecipeError
+        from friedel.nets.training.recipe import SegmenterRecipe, load_recipe_of
+        from friedel.nets.training.segmenter import learn_from_pictures, learn_from_simulations
+        from friedel.nets.training.steps import use_threads
+
+        use_threads(threads)
+        made = SegmenterRecipe() if recipe is None else load_recipe_of(SegmenterRecipe, recipe)
+        made = made if steps is None else made.model_copy(update={"steps": steps})
+        if (images is None) != (labels is None):
+            raise RecipeError("--images and --labels belong together: one folder of FFTs, one of their labels.")
+        with progress_bars(quiet=False) as show:
+            if images is not None and labels is not None:
+                card = learn_from_pictures(made, images, labels, out, start=start, device=device, progress=show)
+            else:
+                card = learn_from_simulations(
+                    made, _crystals(materials), out, start=start, device=device, progress=show
+                )
+        typer.echo(f"weights: {card.with_suffix('.onnx')}\ncard:    {card}\ncurve:   {out / 'curve.csv'}")
+
+
 def tune_command(
     out: Out,
     recipe: RecipeFile = None,

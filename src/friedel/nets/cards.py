@@ -47,7 +47,6 @@ class SpectrumPreprocessing(_Strict):
     transform: Literal["speckle"] = "speckle"
     channels: tuple[Literal["linear"], Literal["logarithm"], Literal["nearness"]] = ("linear", "logarithm", "nearness")
     stride: Annotated[int, Field(ge=1, le=1024)]
-    max_electrons: Annotated[float, Field(gt=0)]
 
 
 class Training(_Strict):
@@ -85,7 +84,8 @@ class Metric(_Strict):
 class SegmenterMetric(_Strict):
     """What was measured on spectra of micrographs: of spots, and of the pixels in the mask.
 
-    ``dose_e_per_a2``: lowest and highest dose of the micrographs, where it is known; ``false_per_image``: spots found that are none.
+    ``dose_e_per_a2``: lowest and highest dose of the micrographs, where it is known; ``false_per_image``: spots found
+    that are none.
     """
 
     test_set: str

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
-from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from friedel.core.images import Pattern
 from friedel.crystal import Crystal
 from friedel.nets.half_plane import half_of
@@ -16,6 +17,7 @@ from friedel.nets.training.spectra import detectability, mask_of, simulate_spect
 from friedel.simulate.labelled_micrographs import Variety
 from friedel.simulate.micrograph_truth import SpotLabels
 from friedel.spots.cfar import searched_half
+from friedel.spots.segmentation import MaskScore, score_mask
 
 #: Signal over noise under a filter of the spot's own shape from which on a spot is asked for.
 VISIBLE = 4.0
@@ -93,6 +95,20 @@ def judge(case: Case, found_px: FloatArray) -> Score:
     """Score positions (M, 2), best first, against the true spots."""
     true_px, kind, tolerance, _ = judged_spots(case)
     return score_spots(found_px, true_px, kind, tolerance)
+
+
+def judge_mask(probability: AnyArray, mask: BoolArray, threshold: float) -> tuple[Score, MaskScore]:
+    """Score a map of a labelled half plane, as spots (within ``NEAR_PX`` of the middle of a true one) and as mask."""
+    middles = _middles(mask)
+    found = _middles(probability >= threshold)
+    spots = score_spots(found, middles, np.full(len(middles), WANTED), NEAR_PX)
+    return spots, score_mask(probability >= threshold, mask)
+
+
+def _middles(mask: BoolArray) -> FloatArray:
+    """Centres of mass (N, 2) of what hangs together."""
+    labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
+    return np.array(ndimage.center_of_mass(mask, labels, range(1, n + 1)), dtype=np.float64).reshape(-1, 2)
 
 
 def total(cases: Sequence[Case], find: Callable[[Case], FloatArray]) -> Score:
