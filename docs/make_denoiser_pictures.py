@@ -44,9 +44,8 @@ REAL = {
     "saed-silver": Real("real/saed_bmp/Ag_Nano2.bmp", step_inv_a=0.0032),
     "saed-gold": Real("real/saed_bmp/Au_Nano_1.bmp", step_inv_a=0.0019),
     "merlin": Real("formats/mib/test_CL30cm.mib", step_inv_a=0.0041),
-    "empad": Real("formats/empad/scan_x4_y4.raw", step_inv_a=0.01),
     "blo": Real("formats/blo/test1.blo", step_inv_a=0.01),
-    "bismuth": Real("formats/dm/bismuth.dm3"),
+    "bismuth": Real("formats/dm/bismuth.dm3", step_inv_a=0.005),
     "rings": Real("formats/fpd_hdf5/fpd_file_test.hdf5", step_inv_a=0.01),
     "na-phi": Real("real/na_phi_nbed/na007b_avg_NMF_line.npy", step_inv_a=0.005),
 }

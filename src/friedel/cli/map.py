@@ -47,7 +47,7 @@ def map_command(
     annulus_inv_a: Annotated[str | None, typer.Option(help="Scan: ring LO,HI in which spots are sought.")] = None,
     roi: Annotated[str | None, typer.Option(help="Analyse only Y0:Y1,X0:X1.")] = None,
     roi_mask: Annotated[str | None, typer.Option(help="Analyse only where this image is not 0.")] = None,
-    denoise: Annotated[str, typer.Option(help="Scan: auto or none; this version ships no network.")] = "auto",
+    denoise: Annotated[str | None, typer.Option(help="Scan: auto, none, or a network (name or .onnx).  [auto]")] = None,
     template: Annotated[str | None, typer.Option(help="Scan: auto, counts, hexagon or lattice.")] = None,
     pixel_size_a: Annotated[float | None, typer.Option(help="Micrograph: Å per pixel.")] = None,
     detector: Annotated[str, typer.Option(help="Micrograph: auto or cfar; this version ships no network.")] = "auto",
@@ -62,8 +62,6 @@ def map_command(
     debug: Debug = False,
 ) -> None:
     """Map the phases of a scan or micrograph, and write a run folder with a report."""
-    if denoise not in ("auto", "none"):
-        raise typer.BadParameter("this version ships no denoising network; use auto or none", param_hint="--denoise")
     if detector not in ("auto", "cfar"):
         raise typer.BadParameter("this version ships no network; use auto or cfar", param_hint="--detector")
     overrides = {
@@ -84,6 +82,7 @@ def map_command(
         "region.roi_mask": None if roi_mask is None else str(Path(roi_mask).absolute()),
         "scan.annulus_inv_a": float_pair(annulus_inv_a),
         "scan.template": template,
+        "scan.denoise": str(Path(denoise).absolute()) if denoise and denoise.lower().endswith(".onnx") else denoise,
     }
     with friendly_errors(debug=debug):
         made = _make_recipe(path, recipe, _calibrated(calibration, overrides))
