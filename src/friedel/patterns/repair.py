@@ -27,7 +27,8 @@ def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
     finite = np.isfinite(mean_pattern)
     image = np.where(finite, mean_pattern, 0.0)
     neighbours = ndimage.median_filter(image, size=5, mode="mirror")
-    second = ndimage.rank_filter(image, rank=-2, footprint=_EIGHT, mode="mirror")
+    # At the rim a pixel counts among its own neighbours: a spot cut by the edge has all its light in one row.
+    second = ndimage.rank_filter(image, rank=-2, footprint=_EIGHT, mode="reflect")
     low = ndimage.minimum_filter(image, footprint=_EIGHT, mode="mirror")
     residual = image - neighbours
     electron = estimate_gain(mean_pattern[None])  # what one electron adds to a mean pattern
