@@ -165,7 +165,6 @@ def test_wrong_usage_exits_with_two(friedel: Friedel, scan_file: Path, tmp_path:
         ("map", scan_file, *NMC, *out, "--centre", "1"),
         ("map", scan_file, *NMC, *out, "--scan-shape", "8x10"),
         ("map", scan_file, *NMC, *out, "--jobs", "0"),
-        ("map", scan_file, *NMC, *out, "--denoise", "missing.onnx"),
         ("map", scan_file, *NMC, *out, "--no-such-option"),
         ("map", scan_file, "--phases", ",", *out),
         ("no-such-verb",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet, load_phases
 from friedel.io import read
+from friedel.nets.cards import DEFAULT_WEIGHTS, find_card, load_card
 from friedel.patterns.survey import virtual_image
 from friedel.pipeline.micrograph import analyse_region
 from friedel.pipeline.micrograph_report import micrograph_sections
@@ -78,6 +79,7 @@ class _Outcome:
     map_arrays: Mapping[str, AnyArray] = field(default_factory=dict)
     map_attributes: Mapping[str, Any] = field(default_factory=dict)
     components: Sequence[Mapping[str, Any]] | None = None
+    used_network: bool = False
 
 
 def run_recipe(
@@ -108,11 +110,13 @@ def run_recipe(
     inputs = _input_hashes(recipe, progress)
     provenance = collect_provenance(toml, inputs, seed=recipe.seed, command=options.command)
     key = {"recipe": sha256_of_text(toml), "friedel": provenance.versions.get("friedel", "")}
-    key |= {f"sha256 of {name}": value for name, value in inputs.items()}
+    key |= {f"sha256 of {name}": value for name, value in (inputs | _weights_hash(recipe)).items()}
     clock.lap("hash")
     with open_run(out, key, resume=options.resume) as run:
         with naming(recipe.input):
             outcome = _analyse(recipe, phases, run, options, progress)
+        if outcome.used_network:
+            provenance = replace(provenance, weights_sha256=_weights_hash(recipe))
         clock.lap("analyse")
         summary = _write(run, recipe, toml, outcome, provenance, clock)
         progress("report", 1, 1)
@@ -130,6 +134,14 @@ def _input_hashes(recipe: Recipe, progress: Progress) -> dict[str, str]:
             continue  # reading it gives the better error
         hashes[path] = sha256_of(path, lambda done, total: progress("hash", done, total))
     return hashes
+
+
+def _weights_hash(recipe: Recipe) -> dict[str, str]:
+    """Hash of the network that a scan is denoised with, by its name."""
+    if recipe.scan.denoise == "none":
+        return {}
+    card = load_card(find_card(DEFAULT_WEIGHTS if recipe.scan.denoise == "auto" else recipe.scan.denoise))
+    return {f"{card.name} {card.version}": card.sha256}
 
 
 def _analyse(recipe: Recipe, phases: PhaseSet, run: RunFolder, options: RunOptions, progress: Progress) -> _Outcome:
@@ -187,6 +199,7 @@ def _map_scan(
         lambda: scan_sections(result, region, whole, recipe.min_probability),
         arrays,
         attributes,
+        used_network=result.denoiser is not None,
     )
 
 
@@ -305,6 +318,7 @@ def _report(
         ("what", "value"),
         (
             *((f"sha256 of {name}", value) for name, value in provenance.inputs_sha256.items()),
+            *((f"sha256 of {name}", value) for name, value in provenance.weights_sha256.items()),
             *((f"version of {name}", value) for name, value in provenance.versions.items()),
             ("seed", provenance.seed),
             ("host", provenance.host),

@@ -23,9 +23,10 @@ from friedel.identify.presence import presence_of
 from friedel.identify.rings import HexagonalZone, hexagonal_zones, learn_rings
 from friedel.identify.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
 from friedel.identify.zones import build_templates
+from friedel.nets.denoise import ScanDenoiser
 from friedel.patterns.survey import Survey, survey_scan
 from friedel.pipeline.scan_blocks import Arrays, BlockPlan, BlockStore, Progress, columns, join_spots, run_blocks
-from friedel.pipeline.scan_choices import annulus_of_phases, choose_template, tuned_detector
+from friedel.pipeline.scan_choices import annulus_of_phases, choose_denoiser, choose_template, tuned_detector
 from friedel.pipeline.scan_counts import CountFindings, fit_calibration, judge_counts, plan_counts
 from friedel.pipeline.scan_result import (
     HexagonFindings,
@@ -34,7 +35,6 @@ from friedel.pipeline.scan_result import (
     ScanResult,
     scan_warnings,
 )
-from friedel.spots.dog import Dog
 
 #: A fit that strays further from the calibration, in prior standard deviations, makes the crystal fit the pattern.
 _MAX_STRAIN = 2.0
@@ -82,52 +82,53 @@ def analyse_scan(
             f"No phase has a ring of a six-fold zone between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
             "Widen --annulus-inv-a, or pass --template lattice."
         )
-    detector = tuned_detector(survey, options, annulus, template)
+    detector, denoiser = tuned_detector(survey, options, annulus, template), choose_denoiser(survey, options)
     if template == "counts":
+        plan = BlockPlan(detector, annulus, denoiser=denoiser)
         survey, presence, spots, found = _judge_counts(
-            survey, phases, options, annulus, detector, store=store, executor=executor, progress=progress
+            survey, phases, options, plan, store=store, executor=executor, progress=progress
         )
-        return _result(scan, survey, phases, presence, spots, annulus, found, mask)
-    plan = BlockPlan(detector, annulus, zones, options.hexagon, seed=seed)
+        return _result(scan, survey, phases, presence, spots, annulus, found, mask, denoiser)
+    plan = BlockPlan(detector, annulus, zones, options.hexagon, denoiser=denoiser, seed=seed)
     blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
     if template == "hexagon":
         hexagons = _judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
         scale = hexagons.rings.scale
         presence = presence_from_rings(hexagons.evidence, zones, len(phases.crystals), scale=scale)
-        return _result(scan, survey, phases, presence, spots, annulus, hexagons, mask)
+        return _result(scan, survey, phases, presence, spots, annulus, hexagons, mask, denoiser)
     grid = survey.scan.grid
     lattices = _judge_lattices(spots, phases, options, annulus, grid, executor, partial(progress, "phases"))
     spots = lattices.distortion.correct(spots)
     survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, lattices.distortion)))
-    return _result(scan, survey, phases, lattices.evidence.presence, spots, annulus, lattices, mask)
+    return _result(scan, survey, phases, lattices.evidence.presence, spots, annulus, lattices, mask, denoiser)
 
 
 def _result(
     scan: PatternScan, survey: Survey, phases: PhaseSet, presence: FloatArray, spots: Spots,
     annulus: tuple[float, float], found: HexagonFindings | LatticeFindings | CountFindings, mask: BoolArray | None,
+    denoiser: ScanDenoiser | None,
 ) -> ScanResult:  # fmt: skip
     """Lay presence (n, P) out as a map, and say what its reader should know."""
     shape = (*scan.scan_shape, len(phases.crystals))
     presence = np.where(survey.valid[..., None], presence.reshape(shape), 0.0)
     phase_map = PhaseMap(phases.names, np.clip(presence, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
     warnings = scan_warnings(survey, spots, found, mask, stored_relative_sigma=scan.grid.relative_sigma)
-    return ScanResult(phase_map, survey, spots, annulus, found, warnings)
+    return ScanResult(phase_map, survey, spots, annulus, found, warnings, denoiser)
 
 
 def _judge_counts(
-    survey: Survey, phases: PhaseSet, options: ScanOptions, annulus: tuple[float, float], detector: Dog, *,
+    survey: Survey, phases: PhaseSet, options: ScanOptions, plan: BlockPlan, *,
     store: BlockStore | None, executor: Executor | None, progress: Progress,
 ) -> tuple[Survey, FloatArray, Spots, CountFindings]:  # fmt: skip
     """Fit the distortion that all patterns share on a sample, then score the counts of every position."""
     scan, refused = survey.scan, None
-    counts = plan_counts(scan, phases, annulus, options.counts, detector)
-    distortion = fit_calibration(survey, counts, detector)
+    counts = plan_counts(scan, phases, plan.annulus_inv_a, options.counts, plan.detector)
+    distortion = fit_calibration(survey, counts, plan.detector)
     if distortion.strain(scan.grid.relative_sigma) > _MAX_STRAIN:
         refused, distortion = distortion, undistorted(scan.grid.relative_sigma)
     survey = replace(survey, scan=replace(scan, grid=fitted_grid(scan.grid, distortion)))
-    plan = BlockPlan(detector, annulus, counts=counts)
-    blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
+    blocks = run_blocks(survey, replace(plan, counts=counts), store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
     evidence = PhaseEvidence.join([PhaseEvidence(**table) for table in columns(blocks, "phases")])
     presence = presence_of(evidence)
@@ -146,7 +147,8 @@ def find_scan_spots(
     if annulus is None:
         raise CalibrationError("Without phases the annulus must be named. Pass --annulus-inv-a LO,HI.")
     survey = survey_scan(scan, annulus_inv_a=annulus, executor=executor, progress=partial(progress, "survey"))
-    plan = BlockPlan(tuned_detector(survey, options, annulus, "hexagon"), annulus)
+    detector, denoiser = tuned_detector(survey, options, annulus, "hexagon"), choose_denoiser(survey, options)
+    plan = BlockPlan(detector, annulus, denoiser=denoiser)
     return join_spots(run_blocks(survey, plan, store=None, executor=executor, progress=progress), scan.scan_shape)
 
 

@@ -18,6 +18,7 @@ from friedel.identify.count_matching import PhaseEvidence
 from friedel.identify.hexagon import HexagonOptions, Hexagons, fit_hexagons
 from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence, measure_rings
 from friedel.identify.rings import HexagonalZone
+from friedel.nets.denoise import ScanDenoiser
 from friedel.patterns.survey import Survey
 from friedel.pipeline.scan_counts import CountPlan, score_counts
 from friedel.spots.dog import Dog, filter_stack, find_spots
@@ -58,6 +59,8 @@ class BlockPlan:
         How hexagons are found.
     counts
         What to score the counts against, for the counts template.
+    denoiser
+        Adds up alike neighbours and asks a network for the spots; None leaves both to the detector.
     seed
         Of everything random.
     """
@@ -67,6 +70,7 @@ class BlockPlan:
     zones: tuple[HexagonalZone, ...] = ()
     hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
     counts: CountPlan | None = None
+    denoiser: ScanDenoiser | None = None
     seed: int = 0
 
 
@@ -75,13 +79,16 @@ def run_blocks(
 ) -> list[Arrays]:
     """Find spots (and hexagons) in every block of rows, taking what an interrupted run has left."""
     scan = survey.scan
+    blocks = row_blocks(scan)
     task = partial(
-        _analyse_block, grid=scan.grid, shift_px=survey.shift_px, valid=scan.valid, gain=survey.gain, plan=plan
-    )
-    starts = [start for start, _ in row_blocks(scan)]
+        _analyse_block, grid=scan.grid, shift_px=survey.shift_px, valid=scan.valid, gain=survey.gain, plan=plan,
+        blocks=dict(blocks),
+    )  # fmt: skip
+    starts = [start for start, _ in blocks]
     known = store.finished_blocks() if store else frozenset()
     done = {start: store.load_block(start) for start in starts if store and start in known}
-    for start, arrays in map_patterns(task, scan, executor=executor, skip=done.keys()):
+    halo = plan.denoiser.halo if plan.denoiser else 0
+    for start, arrays in map_patterns(task, scan, executor=executor, skip=done.keys(), halo=halo):
         if store:
             store.save_block(start, arrays)
         done[start] = arrays
@@ -98,13 +105,22 @@ def _analyse_block(
     valid: BoolArray | None,
     gain: float,
     plan: BlockPlan,
+    blocks: dict[int, int],
 ) -> Arrays:
-    """Spots of a block of rows, and with zones its hexagons and the light in their rings, as named arrays."""
-    stack = patterns.reshape(-1, *patterns.shape[-2:])
+    """Spots of a block of rows, and with zones its hexagons and the light in their rings, as named arrays.
+
+    ``blocks`` are the first rows of all blocks, and where each ends.
+    """
     first = start * patterns.shape[1]
-    shift = shift_px[first : first + len(stack)]
-    response = filter_stack(stack, plan.detector, grid, gain=gain, valid=valid)
-    found = find_spots(response, plan.detector, plan.annulus_inv_a, valid=valid)
+    if plan.denoiser is None:
+        stack = patterns.reshape(-1, *patterns.shape[-2:])
+        response = filter_stack(stack, plan.detector, grid, gain=gain, valid=valid)
+        found = find_spots(response, plan.detector, plan.annulus_inv_a, valid=valid)
+    else:
+        block = plan.denoiser.gather_rows(patterns, start, blocks[start])
+        response = filter_stack(block.electrons, plan.detector, grid, valid=valid)
+        found = plan.denoiser.find_spots(block, response, plan.annulus_inv_a)
+    shift = shift_px[first : first + len(response.total)]
     moved = np.repeat(shift * np.asarray(grid.step_inv_a) @ grid.ellipse.T, np.diff(found.offsets), axis=0)
     spots = Spots(found.k_inv_a - moved, found.sigma_inv_a, found.intensity, found.snr, found.offsets, found.scan_shape)
     arrays = _pack("spots", spots)

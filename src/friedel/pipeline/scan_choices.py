@@ -11,12 +11,17 @@ from friedel.core.errors import CalibrationError
 from friedel.core.images import PatternScan
 from friedel.crystal import PhaseSet, reflections
 from friedel.identify.rings import hexagonal_zones
+from friedel.nets.cards import DEFAULT_WEIGHTS
+from friedel.nets.denoise import ScanDenoiser
+from friedel.nets.inference import load_network
 from friedel.patterns.survey import Survey, sample_patterns
 from friedel.pipeline.scan_result import ScanOptions
 from friedel.spots.dog import Dog, filter_stack, measure_spot_sigma
 
 Template = Literal["counts", "hexagon", "lattice"]
 
+#: Electrons per pattern up to which alike neighbours are added up.
+NEIGHBOURS_BELOW = 600.0
 #: Lattices and counts judge false alarms themselves, so that fainter spots may be offered to them than to hexagons.
 _FAINT_SPOTS = 10.0
 
@@ -57,6 +62,25 @@ def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -
             f"{edge:.3g} 1/Å. Check --step-inv-a."
         )
     return low, high
+
+
+def choose_denoiser(survey: Survey, options: ScanOptions) -> ScanDenoiser | None:
+    """Load the network that is asked for; "auto" takes the shipped one up to the dose for which it was made.
+
+    Neighbours are added up below ``NEIGHBOURS_BELOW`` electrons per pattern: more light needs no help from others.
+
+    Raises
+    ------
+    WeightsError, CorruptFileError
+        If the network cannot be had.
+    """
+    if options.denoise == "none":
+        return None
+    network = load_network(DEFAULT_WEIGHTS if options.denoise == "auto" else options.denoise)
+    electrons = float(survey.mean_pattern.sum()) / survey.gain
+    if options.denoise == "auto" and electrons > network.card.preprocessing.max_electrons:
+        return None
+    return ScanDenoiser.of(survey, network, neighbours=electrons < NEIGHBOURS_BELOW)
 
 
 def tuned_detector(survey: Survey, options: ScanOptions, annulus: tuple[float, float], template: Template) -> Dog:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from friedel.core.arrays import AnyArray, FloatArray
+from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.crystal import all_reflections
 from friedel.identify.hexagon_presence import RING_TOLERANCE
 from friedel.identify.zones import turned
+from friedel.nets.denoise import ScanDenoiser, denoise_scan
 from friedel.patterns.radial import radial_profile
+from friedel.patterns.survey import Survey
 from friedel.pipeline.region import Region
 from friedel.pipeline.scan_counts import CountFindings
 from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
@@ -27,7 +30,8 @@ from friedel.report.maps import plot_phase_map, plot_presence, plot_virtual_imag
 from friedel.report.style import png_of
 from friedel.report.tables import Table, mixture_table
 
-_MAX_EXAMPLES = 6
+#: Positions shown at most, and of how many the denoised pattern is shown as well.
+_MAX_EXAMPLES, _MAX_DENOISED = 6, 3
 #: Presence from which the reflections of a phase are drawn; distance from the Ewald sphere up to which they are; angle
 #: to the zone axis from which on it is told.
 _DRAWN, _NEAR_SPHERE_INV_A, _OFF_ZONE_DEG = 0.1, 0.012, 1.5
@@ -171,8 +175,34 @@ def _examples(result: ScanResult, min_probability: float) -> Section:
             sure -= 0.01 * np.diff(result.spots.offsets).reshape(labels.shape)
         ry, rx = np.unravel_index(int(np.argmax(np.where(pmap.valid & (labels == label), sure, -np.inf))), labels.shape)
         pictures.append(_example(result, int(ry), int(rx), " + ".join(names) or "none of the phases"))
+        if result.denoiser is not None and len(pictures) < 2 * _MAX_DENOISED:
+            pictures.append(_denoised(result, result.denoiser, int(ry), int(rx)))
     text = "One position for each combination of phases that occurs, the surest one."
-    return Section("Example patterns", (text,), tuple(pictures))
+    return Section("Example patterns", (text, *_who_found(result)), tuple(pictures))
+
+
+def _who_found(result: ScanResult) -> tuple[str, ...]:
+    """Say what found the spots, where it was not the detector alone."""
+    if result.denoiser is None:
+        return ()
+    card = result.denoiser.network.card
+    added = "" if result.denoiser.judged is None else " The counts of alike neighbouring positions were added up first."
+    return (f"Spots were found by the network {card.name} {card.version}; the counts tell how bright they are.{added}",)
+
+
+def _denoised(result: ScanResult, denoiser: ScanDenoiser, ry: int, rx: int) -> Picture:
+    survey = result.survey
+    clean = denoise_scan(survey, denoiser.network, neighbours=denoiser.judged is not None)
+    pattern = Pattern(clean.data[ry, rx], _own_grid(survey, ry, rx), survey.scan.valid)
+    ax = plot_pattern(pattern, annulus_inv_a=result.annulus_inv_a)
+    return Picture(png_of(ax), f"Position ({ry}, {rx}), denoised.", f"Denoised pattern at position {ry}, {rx}")
+
+
+def _own_grid(survey: Survey, ry: int, rx: int) -> ReciprocalGrid:
+    """Calibration about the beam of one position."""
+    grid = survey.scan.grid
+    shift = survey.shift_px[ry * survey.scan.scan_shape[1] + rx]
+    return grid.with_centre((grid.centre_px[0] + shift[0], grid.centre_px[1] + shift[1]))
 
 
 def _sureness(presence: AnyArray, label: int) -> FloatArray:
@@ -184,9 +214,7 @@ def _sureness(presence: AnyArray, label: int) -> FloatArray:
 def _example(result: ScanResult, ry: int, rx: int, what: str) -> Picture:
     survey = result.survey
     index = ry * survey.scan.scan_shape[1] + rx
-    shift = survey.shift_px[index]
-    centre = survey.scan.grid.centre_px
-    grid = survey.scan.grid.with_centre((centre[0] + shift[0], centre[1] + shift[1]))
+    grid = _own_grid(survey, ry, rx)
     pattern = Pattern(np.nan_to_num(np.asarray(survey.scan.data[ry, rx], dtype=np.float64)), grid, survey.scan.valid)
     spots = result.spots.of(index)
     ax = plot_pattern(

@@ -17,6 +17,7 @@ from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence
 from friedel.identify.rings import HexagonalZone, LearnedRings
 from friedel.identify.zone_map import Distortion, ZoneEvidence
 from friedel.identify.zones import ZoneOptions, ZoneTemplate
+from friedel.nets.denoise import ScanDenoiser
 from friedel.patterns.survey import Survey
 from friedel.pipeline.scan_counts import USUAL_BEAM, CountFindings
 from friedel.spots.dog import Dog
@@ -36,12 +37,16 @@ class ScanOptions:
     template
         "counts": the counts themselves against any orientation of any phase; "hexagon": regular hexagons, classed by
         their radius; "lattice": spots on any zone axis of any phase; "auto": counts.
+    denoise
+        "auto": alike neighbours are added up and the shipped network finds the spots, up to the doses for which it was
+        made; "none"; or a network, the name of a shipped one or a file NAME.onnx with its card.
     detector, hexagon, lattice, counts
         Settings of the steps.
     """
 
     annulus_inv_a: tuple[float, float] | None = None
     template: Literal["auto", "counts", "hexagon", "lattice"] = "auto"
+    denoise: str = "auto"
     detector: Dog = Dog()  # noqa: RUF009 - frozen
     hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
     lattice: ZoneOptions = ZoneOptions()  # noqa: RUF009 - frozen
@@ -120,6 +125,8 @@ class ScanResult:
         Findings of the template that was used.
     warnings
         What the user should know.
+    denoiser
+        What found the spots together with the detector; None if the detector alone did.
     """
 
     phase_map: PhaseMap
@@ -128,6 +135,7 @@ class ScanResult:
     annulus_inv_a: tuple[float, float]
     found: HexagonFindings | LatticeFindings | CountFindings
     warnings: tuple[str, ...]
+    denoiser: ScanDenoiser | None = None
 
 
 def scan_warnings(
