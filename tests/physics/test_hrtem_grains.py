@@ -108,9 +108,18 @@ def test_extinct_002_of_li2o_is_twice_diffracted_and_no_lif():
     assert MODELS["li2o"].relative_f2[row] < 0.01
 
 
-def test_centring_is_no_double_diffraction():
+def test_double_diffraction_lights_up_002_of_silicon_along_110_and_200_along_no_other_zone():
+    silicon = phase_model(load_phase("si"), (0.19, 0.9))
+
+    def shown(uvw: tuple[int, int, int]) -> dict[tuple[int, ...], bool]:
+        rows, vanishes = in_plane(silicon, uvw)
+        return {tuple(np.abs(h)): bool(v) for h, v in zip(silicon.hkl[rows].tolist(), vanishes, strict=True)}
+
+    assert shown((1, -1, 0))[0, 0, 2]
+    assert not shown((1, -1, 0))[1, 1, 1]
+    assert (0, 2, 0) not in shown((0, 0, 1))
     rows, _ = in_plane(MODELS["lif"], (0, 0, 1))
-    assert all((hkl % 2 == 0).all() for hkl in MODELS["lif"].hkl[rows])
+    assert all((hkl % 2 == 0).all() for hkl in MODELS["lif"].hkl[rows])  # centring is no matter of double diffraction
 
 
 def test_strong_reflection_that_is_missing_speaks_against_a_phase_unless_the_lens_hides_it():
