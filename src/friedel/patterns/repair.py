@@ -27,8 +27,10 @@ def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
     finite = np.isfinite(mean_pattern)
     image = np.where(finite, mean_pattern, 0.0)
     neighbours = ndimage.median_filter(image, size=5, mode="mirror")
-    # At the rim a pixel counts among its own neighbours: a spot cut by the edge has all its light in one row.
-    second = ndimage.rank_filter(image, rank=-2, footprint=_EIGHT, mode="reflect")
+    second = ndimage.rank_filter(image, rank=-2, footprint=_EIGHT, mode="mirror")
+    # A spot that the edge cuts may have all its light in two pixels of the rim: there one bright neighbour is enough.
+    first = ndimage.maximum_filter(image, footprint=_EIGHT, mode="mirror")
+    second[[0, -1]], second[:, [0, -1]] = first[[0, -1]], first[:, [0, -1]]
     low = ndimage.minimum_filter(image, footprint=_EIGHT, mode="mirror")
     residual = image - neighbours
     electron = estimate_gain(mean_pattern[None])  # what one electron adds to a mean pattern
