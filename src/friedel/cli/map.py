@@ -50,7 +50,7 @@ def map_command(
     denoise: Annotated[str | None, typer.Option(help="Scan: auto, none, or a network (name or .onnx).  [auto]")] = None,
     template: Annotated[str | None, typer.Option(help="Scan: auto, counts, hexagon or lattice.")] = None,
     pixel_size_a: Annotated[float | None, typer.Option(help="Micrograph: Å per pixel.")] = None,
-    detector: Annotated[str, typer.Option(help="Micrograph: auto or cfar; this version ships no network.")] = "auto",
+    detector: Annotated[str | None, typer.Option(help="Micrograph: auto, cfar or net.")] = None,
     frame_time_s: Annotated[float | None, typer.Option(help="Series: seconds per frame.")] = None,
     dose_rate: Annotated[float | None, typer.Option(help="Series: e/Å²/s.")] = None,
     frames: Annotated[str | None, typer.Option(help="Series: frames A:B.")] = None,
@@ -62,8 +62,6 @@ def map_command(
     debug: Debug = False,
 ) -> None:
     """Map the phases of a scan or micrograph, and write a run folder with a report."""
-    if detector not in ("auto", "cfar"):
-        raise typer.BadParameter("this version ships no network; use auto or cfar", param_hint="--detector")
     overrides = {
         "phases": phase_list(phases),
         "min_probability": min_probability,
@@ -82,6 +80,7 @@ def map_command(
         "region.roi_mask": None if roi_mask is None else str(Path(roi_mask).absolute()),
         "scan.annulus_inv_a": float_pair(annulus_inv_a),
         "scan.template": template,
+        "micrograph.detector": detector,
         "scan.denoise": str(Path(denoise).absolute()) if denoise and denoise.lower().endswith(".onnx") else denoise,
     }
     with friendly_errors(debug=debug):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from friedel.identify.grain_evidence import LogGain
 from friedel.identify.naming import GrainMatch, NamingOptions, name_spots
 from friedel.identify.spacings import UNKNOWN
 from friedel.identify.watershed import WatershedOptions
+from friedel.nets.segmenter import SEGMENTER, SegmentDetector, load_segmenter
 from friedel.patterns.diffractogram import FftOptions, diffractogram_and_outliers
 from friedel.simulate.optics import Optics, phase_contrast
 from friedel.spots.cfar import Cfar
@@ -53,6 +55,10 @@ class ComponentOptions:
     ----------
     fft
         Window and outliers of the diffractogram.
+    detector
+        Of spots: "cfar", or "net", the network ``segmenter``. "auto" is "cfar", as no network has proved better yet.
+    segmenter
+        A shipped network, or a file NAME.onnx with its card.
     false_alarms, max_spots
         See ``Cfar``.
     naming
@@ -68,6 +74,8 @@ class ComponentOptions:
     """
 
     fft: FftOptions = field(default_factory=FftOptions)
+    detector: Literal["auto", "cfar", "net"] = "auto"
+    segmenter: str = SEGMENTER
     false_alarms: float = 0.1
     max_spots: int = 150
     naming: NamingOptions = field(default_factory=NamingOptions)
@@ -134,7 +142,7 @@ def map_micrograph(
     Parameters
     ----------
     detector
-        Finds the spots; None takes ``Cfar`` with the options.
+        Finds the spots; None takes that of the options.
     progress
         Called with a step's name, what is done and the total.
 
@@ -149,7 +157,7 @@ def map_micrograph(
     pattern, n_outliers = diffractogram_and_outliers(micrograph, options.fft)
     annulus = search_annulus(pattern, phases, options.d_min_a)
     tell("spots", 0, 1)
-    finder = detector or Cfar(options.false_alarms, options.fft.window, options.max_spots)
+    finder = detector or spot_detector(options)
     spots = finder.find(pattern, annulus)
     step_px = max(1, math.ceil(max(micrograph.shape) / MAP_SIDE_PX))
     how = FringeOptions(options.mask_radius_inv_a, step_px, options.fft.outlier_sigmas, options.watershed)
@@ -167,6 +175,19 @@ def map_micrograph(
     components = tabulate(pattern, spots, match, areas_nm2)
     warnings = _warnings(micrograph, match, n_outliers, len(spots) >= options.max_spots)
     return MicrographResult(pattern, spots, match, components, amplitude, phase_map, tuple(regions), step_px, warnings)
+
+
+def spot_detector(options: ComponentOptions) -> SpotDetector:
+    """Make the detector that the options ask for.
+
+    Raises
+    ------
+    WeightsError, CorruptFileError
+        If the network is asked for and cannot be used.
+    """
+    if options.detector == "net":
+        return SegmentDetector(load_segmenter(options.segmenter), options.fft.window, options.max_spots)
+    return Cfar(options.false_alarms, options.fft.window, options.max_spots)
 
 
 def search_annulus(pattern: Pattern, phases: PhaseSet, d_min_a: float) -> tuple[float, float]:
