@@ -26,9 +26,19 @@ NEIGHBOURS_BELOW = 600.0
 _FAINT_SPOTS = 10.0
 
 
-def choose_template(options: ScanOptions) -> Template:
-    """Take the counts where the options leave it open."""
-    return "counts" if options.template == "auto" else options.template
+def choose_template(phases: PhaseSet, options: ScanOptions) -> Template:
+    """Choose between hexagons and lattices where the options leave it open; counts are taken where asked for.
+
+    Hexagons are for layered crystals and what mimics them: at least one phase is trigonal or hexagonal, and every
+    phase has a six-fold zone (cubic ones along [111]). Counts see fainter crystals, but on multislice patterns they
+    take O3 for O1 too often to be the choice for everyone.
+    """
+    if options.template != "auto":
+        return options.template
+    if not any(crystal.is_hexagonal for crystal in phases.crystals):
+        return "lattice"
+    six_fold = {zone.phase for zone in hexagonal_zones(phases, (0.05, 1.5))}
+    return "hexagon" if len(six_fold) == len(phases.crystals) else "lattice"
 
 
 def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -> tuple[float, float]:
