@@ -69,7 +69,7 @@ def analyse_scan(
         If the annulus, the phases or the data cannot give a map; the message says what to change.
     """
     options = options or ScanOptions()
-    template = choose_template(options)
+    template = choose_template(phases, options)
     annulus = options.annulus_inv_a or annulus_of_phases(scan, phases, template)
     survey = survey_scan(
         scan, annulus_inv_a=annulus, fit_centre=fit_centre, executor=executor, progress=partial(progress, "survey")
