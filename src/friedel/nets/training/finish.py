@@ -23,16 +23,17 @@ from friedel.nets.training.networks import Denoiser
 from friedel.nets.training.recipe import DenoiserRecipe
 from friedel.nets.training.validation import DOSES, at_dose, run_network, score_at
 
-#: False spots per pattern of vacuum, amorphous film or noise that a threshold may let through on validation patterns.
-MAX_FALSE = 0.03
+#: False spots per pattern of vacuum, amorphous film or noise that a trust may let through on validation patterns.
+MAX_FALSE = 0.02
 _PATTERNS, _NEGATIVES = 120, 600
-_THRESHOLDS = np.round(np.arange(0.10, 0.91, 0.05), 2)
-_DOUBTS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+_THRESHOLDS = np.round(np.arange(0.20, 0.91, 0.05), 2)
+_DOUBTS = (1.0, 0.5, 0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.05, 0.02, 0.01)
 _SEEDS = {"validation": 3, "test": 4}
 _LIMITS = (
     "Trained on simulated patterns alone, with single and two-beam intensities, scrambled at random for the rest.",
     "Counts must be in electrons: a gain that is off by more than 30 % is outside of what was trained.",
     "Spots of 0.5 to 2.5 px (one sigma) or disks of up to 9 px radius; doses of 30 to 30,000 electrons per pattern.",
+    "The threshold holds for cameras that count; where light spreads between pixels, expect more false spots.",
     "A denoised pattern is an estimate: measure intensities on the counts.",
 )
 
@@ -123,7 +124,9 @@ def measure(network: Denoiser, bank: Bank, ranges: PatternRanges, trust: Trust, 
 
 
 def _patterns(bank: Bank, ranges: PatternRanges, seed: int) -> tuple[tuple[Batch, ...], Batch]:
-    """Patterns of crystals at each dose, and patterns without any."""
+    """Patterns of crystals at each dose, and patterns without any, those by cameras that count electrons."""
     some = replace(ranges, negatives=(0.0, 0.0, 0.0))
+    counting = replace(ranges.noise, detector=replace(ranges.noise.detector, counting_chance=1.0))
+    none = replace(ranges, negatives=(0.3, 0.4, 0.3), noise=counting)
     batches = tuple(generate(bank, at_dose(some, dose), _PATTERNS, (seed, i)) for i, dose in enumerate(DOSES))
-    return batches, generate(bank, replace(ranges, negatives=(0.3, 0.4, 0.3)), _NEGATIVES, (seed, len(DOSES)))
+    return batches, generate(bank, none, _NEGATIVES, (seed, len(DOSES)))
