@@ -96,10 +96,10 @@ def test_stated_centre_is_kept(done: Friedel, bare_scan_file: Path, scan_run: Pa
 
 
 def test_stated_scale_overrides_the_file_and_its_error_is_told(done: Friedel, scan_file: Path, tmp_path: Path) -> None:
-    done("map", scan_file, *NMC, "--step-inv-a", "0.0223", "--out", tmp_path / "run", "--quiet")
+    done("map", scan_file, *NMC, "--step-inv-a", "0.0224", "--out", tmp_path / "run", "--quiet")
     summary = summary_of(tmp_path / "run")
     assert summary["calibration"]["step_inv_a"]["source"] == "user"
-    assert summary["calibration"]["scale"]["value"] == pytest.approx(0.0223 / 0.022, abs=0.004)
+    assert summary["calibration"]["scale"]["value"] == pytest.approx(0.0224 / 0.022, abs=0.004)
     assert any("check --step-inv-a" in warning for warning in summary["warnings"])
 
 

@@ -31,7 +31,7 @@ from friedel.simulate.scan import simulate_nmc811_scan
 
 CATHODE = load_phases(["nmc811-o3", "nmc811-o1"])
 #: A coarser bank of templates, to be quick.
-QUICK = ScanOptions(counts=CountOptions(spacing_deg=5.0, per_phase=6))
+QUICK = ScanOptions(template="counts", counts=CountOptions(spacing_deg=5.0, per_phase=6))
 SMALL = Simulated((10, 12), (96, 100), step_inv_a=0.0205)
 
 
@@ -86,9 +86,10 @@ def test_vacuum_and_carbon_are_none(simulated: tuple[PatternScan, PhaseMap], map
     assert (mapped.phase_map.labels()[nothing] != 0).mean() < 0.02
 
 
-def test_counts_decide_unless_another_template_is_asked_for(mapped: ScanResult) -> None:
+def test_layered_phases_are_told_by_hexagons_unless_another_template_is_asked_for(mapped: ScanResult) -> None:
     assert isinstance(mapped.found, CountFindings)
     scan, _ = simulate_nmc811_scan(5, SMALL)
+    assert isinstance(analyse_scan(scan, CATHODE).found, HexagonFindings)
     lattice = analyse_scan(scan, CATHODE, ScanOptions(template="lattice"))
     assert isinstance(lattice.found, LatticeFindings)
     hexagon = analyse_scan(scan, CATHODE, ScanOptions(template="hexagon"))
