@@ -116,7 +116,7 @@ def measure(micrograph: Micrograph, truth: MicrographTruth) -> Iterator[tuple[st
             whole = to_image(tiled.seen[..., number], micrograph.shape, tiled.offset_px, TILE_STEP_PX)
             yield "tiled", np.array([overlap(whole, mask)])
     if len(own) and result.match.scale_sigma < 0.005:
-        yield "scale", np.array([result.match.scale * (1 + truth.imaging.sampling.scale_error) - 1])
+        yield "scale", np.array([result.match.scale / (1 + truth.imaging.sampling.scale_error) - 1])
 
 
 def main() -> None:
