@@ -185,3 +185,18 @@ def test_masked_pixels_do_not_matter(network: Network, scan: PatternScan) -> Non
     spoilt[..., ~valid] = 60000
     denoiser = ScanDenoiser.of(survey, network)
     np.testing.assert_array_equal(denoiser.electrons(spoilt[:2]), denoiser.electrons(np.asarray(scan.data)[:2]))
+
+
+def test_stated_errors_of_positions_cover_the_real_ones(network: Network) -> None:
+    grid = ReciprocalGrid((0.02, 0.02), CENTRE)
+    angle = 0.2 + np.arange(6) * np.pi / 3
+    true = np.array(CENTRE) + 18.0 * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    pulls = []
+    for counts in _counts(12, dose=1500.0, seed=9):
+        spots = NetDetector(network, Dog(sigma_inv_a=1.1 * 0.02)).find(Pattern(counts, grid), (0.15, 0.6))
+        apart = grid.px_of(spots.k_inv_a)[:, None] - true[None]
+        nearest = np.hypot(*apart.transpose(2, 0, 1)).argmin(axis=1)
+        pulls.append(apart[np.arange(len(spots)), nearest] / (spots.sigma_inv_a / 0.02))
+    pull = np.concatenate(pulls)
+    assert len(pull) >= 60
+    assert 0.4 < np.sqrt((pull**2).mean()) < 1.8

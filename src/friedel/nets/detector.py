@@ -17,8 +17,9 @@ from friedel.spots.dog import Dog, DogResponse, annulus_mask, filter_stack, posi
 
 #: Spots wider than this (one sigma, px) are looked at in patterns summed 2 x 2, as long as those keep so many pixels.
 _WIDE_SPOT_PX, _LEAST_PX = 4.0, 64
-#: One-sigma error along one axis of a position that the map alone gives, in px of the pattern that was looked at.
-_MAP_SIGMA_PX = 0.5
+#: Positions are best on validation crystals where the map is weighted as if its error were the first figure, in px; for
+#: faint spots it is the second.
+_MAP_WEIGHT_PX, _MAP_SIGMA_PX = 0.2, 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +91,9 @@ def read_map(
 
     Notes
     -----
-    The position is the mean of that of the map and that of the maximum of the smoothed counts near by, weighted by
-    their variances: the error of the counts is that of Thompson, Larson and Webb, Biophys. J. 82, 2775 (2002), eq. 17.
+    The position is a weighted mean of that of the map and that of the maximum of the smoothed counts near by, whose
+    error is that of Thompson, Larson and Webb, Biophys. J. 82, 2775 (2002), eq. 17. The error that is stated is the
+    latter, or that of the map where it is smaller.
     """
     ring = annulus_mask(response.grid, probability.shape[1:], annulus_inv_a, valid)
     pattern, px, _ = find_peaks(probability, trust)
@@ -100,9 +102,9 @@ def read_map(
     intensity, _ = response.flux(pattern, px)
     at = (pattern, *np.rint(px).astype(int).clip(0, np.array(ring.shape) - 1).T)
     counted = position_sigma(intensity, response.background[at].astype(np.float64), response.sigma_px)
-    weight = _MAP_SIGMA_PX**2 / (_MAP_SIGMA_PX**2 + counted**2)
+    weight = _MAP_WEIGHT_PX**2 / (_MAP_WEIGHT_PX**2 + counted**2)
     px = px + weight[:, None] * (_brightest_near(response.signal, pattern, px) - px)
-    sigma = np.sqrt(weight) * counted
+    sigma = counted * _MAP_SIGMA_PX / np.hypot(counted, _MAP_SIGMA_PX)
     order = np.lexsort((-intensity, pattern))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(pattern, minlength=len(probability)))])
     return Spots(
