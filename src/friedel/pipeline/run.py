@@ -218,6 +218,7 @@ def _scan_arrays(result: ScanResult) -> tuple[dict[str, AnyArray], dict[str, Any
         arrays["log10_false_alarms"] = found.evidence.log10_false_alarms.reshape(*shape, -1).astype(np.float32)
     if isinstance(found, CountFindings):
         evidence = found.evidence
+        arrays["frame"] = evidence.frame.reshape(*shape, -1, 3, 3).astype(np.float32)
         arrays["off_zone_deg"] = found.off_deg.reshape(*shape, -1).astype(np.float32)
         arrays["strain"] = evidence.strain.reshape(*shape, -1).astype(np.float32)
         arrays["log_evidence"] = evidence.single.reshape(*shape, -1).astype(np.float32)
