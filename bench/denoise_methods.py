@@ -14,6 +14,7 @@ from friedel.core.arrays import AnyArray, FloatArray
 from friedel.nets.detector import read_map
 from friedel.nets.inference import Network, stabilise, unstabilise
 from friedel.nets.scoring import Score, score_spots
+from friedel.nets.spot_map import Trust
 from friedel.spots.dog import Dog, filter_stack, find_spots
 
 Filter = Callable[[Case], AnyArray]
@@ -114,15 +115,30 @@ def tune(filters: list[Filter], cases: list[Case]) -> Tuned:
     return best
 
 
-def score_network(network: Network, cases: list[Case]) -> Score:
-    """Score the network's own spots, at the threshold of its card."""
-    scores = []
-    for case in cases:
-        step = float(np.mean(case.grid.step_inv_a))
-        dog = Dog(sigma_inv_a=case.sigma_px * step)
-        response = filter_stack(case.electrons[None], dog, case.grid)
-        probability = network.run(case.electrons[None], np.array([case.grid.centre_px]))[1]
-        spots = read_map(probability, network.trust, response, case.annulus_inv_a)
-        found = Found(case.grid.px_of(spots.k_inv_a).reshape(-1, 2), np.full(len(spots), np.inf))
-        scores.append(score(found, case, 0.0))
-    return total(scores)
+def score_network(network: Network, cases: list[Case], trust: Trust | None = None) -> Score:
+    """Score the network's own spots, with the trust of its card if none is given."""
+    return total([score(read(network, case, look(network, case), trust), case, 0.0) for case in cases])
+
+
+def look(network: Network, case: Case) -> AnyArray:
+    """Map the spots of a case (1, ky, kx)."""
+    return network.run(case.electrons[None], np.array([case.grid.centre_px]))[1]
+
+
+def read(network: Network, case: Case, probability: AnyArray, trust: Trust | None) -> Found:
+    """Turn a map of spots into spots, as a scan's are."""
+    dog = Dog(sigma_inv_a=case.sigma_px * float(np.mean(case.grid.step_inv_a)))
+    response = filter_stack(case.electrons[None], dog, case.grid)
+    spots = read_map(probability, trust or network.trust, response, case.annulus_inv_a)
+    return Found(case.grid.px_of(spots.k_inv_a).reshape(-1, 2), np.full(len(spots), np.inf))
+
+
+def tune_network(network: Network, cases: list[Case]) -> Trust:
+    """Choose the threshold with the best F1 on validation patterns, as for the filters."""
+    maps = [look(network, case) for case in cases]
+    trusts = [Trust(float(t)) for t in np.arange(0.04, 0.6, 0.04)]
+    f1 = [
+        total([score(read(network, c, m, trust), c, 0.0) for c, m in zip(cases, maps, strict=True)]).f1
+        for trust in trusts
+    ]
+    return trusts[int(np.argmax(f1))]
