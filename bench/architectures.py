@@ -1,12 +1,14 @@
 """Which architecture finds the most spots for the same compute: a short training of each, judged on other crystals.
 
-python bench/architectures.py [--minutes 5] [--out FOLDER]
+python bench/architectures.py [--minutes 5] [--out FOLDER] [--write]
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import datetime as dt
+import platform
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from friedel.nets.architecture import Architecture
 from friedel.nets.training.loop import train
 from friedel.nets.training.networks import Denoiser
 from friedel.nets.training.recipe import DenoiserRecipe
+from friedel.nets.training.validation import DOSES
 from friedel.simulate.materials import load_materials
 
 CANDIDATES = {
@@ -26,6 +29,8 @@ CANDIDATES = {
     "rdunet-8-s1": Architecture("rdunet", 8, 1, 4),
 }
 _RATE_STEPS = 20
+DOCS = Path(__file__).parents[1] / "docs" / "denoiser.md"
+_BEGIN, _END = "<!-- architectures -->", "<!-- end of architectures -->"
 
 
 def main() -> None:
@@ -33,10 +38,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="CPU minutes per architecture")
     parser.add_argument("--out", type=Path, default=Path("architectures"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/denoiser.md")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     materials = load_materials()
     crystals, others = ([m.crystal for m in materials if m.split == part] for part in ("train", "validation"))
+    rows = []
     for name, architecture in CANDIDATES.items():
         trial = DenoiserRecipe(name=name, architecture=architecture, steps=_RATE_STEPS, learning_rate=1.5e-3,
                                validation_patterns=1)  # fmt: skip
@@ -45,11 +52,35 @@ def main() -> None:
         began = time.process_time()
         train(recipe, crystals, others, args.out / name, device="cpu")
         seconds = time.process_time() - began
-        parameters = sum(p.numel() for p in Denoiser(architecture).parameters()) / 1e6
-        print(f"{name}: {parameters:.2f} M parameters, {steps} steps, {seconds:.0f} CPU s", flush=True)
         with (args.out / name / "validation.csv").open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                print("   ", " ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+            scores = [row for row in csv.DictReader(file) if int(row["step"]) == steps]
+        parameters = sum(p.numel() for p in Denoiser(architecture).parameters()) / 1e6
+        error = sum(float(row["error_px"]) for row in scores) / len(scores)
+        f1 = [f"{float(row['f1']):.2f}" for row in scores]
+        rows.append((name, f"{parameters:.2f}", str(steps * recipe.batch), f"{seconds:.0f}", *f1, f"{error:.2f}"))
+        print(" | ".join(rows[-1]), flush=True)
+    if args.write:
+        _write(rows, args.minutes)
+
+
+def _write(rows: list[tuple[str, ...]], minutes: float) -> None:
+    """Replace the table of the page."""
+    head = ("family, width, packing", "million weights", "patterns seen", "CPU s",
+            *(f"F1 at {dose}" for dose in DOSES), "position error, px")  # fmt: skip
+    text = "\n".join(
+        [
+            f"F1 on validation crystals, at the best threshold for each dose, after {minutes:g} core-minutes of training; "
+            f"{dt.datetime.now(dt.UTC).date()}, {platform.machine()}, torch {torch.__version__}.",
+            "",
+            f"| {' | '.join(head)} |",
+            "|" + "---|" * len(head),
+            *(f"| {' | '.join(row)} |" for row in rows),
+        ]
+    )
+    page = DOCS.read_text(encoding="utf-8")
+    before, _, rest = page.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    DOCS.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
 
 
 def _seconds_a_step(recipe: DenoiserRecipe, crystals: list[Crystal], out: Path) -> float:
