@@ -67,16 +67,10 @@ def _write(rows: list[tuple[str, ...]], minutes: float) -> None:
     """Replace the table of the page."""
     head = ("family, width, packing", "million weights", "patterns seen", "CPU s",
             *(f"F1 at {dose}" for dose in DOSES), "position error, px")  # fmt: skip
-    text = "\n".join(
-        [
-            f"F1 on validation crystals, at the best threshold for each dose, after {minutes:g} core-minutes of training; "
-            f"{dt.datetime.now(dt.UTC).date()}, {platform.machine()}, torch {torch.__version__}.",
-            "",
-            f"| {' | '.join(head)} |",
-            "|" + "---|" * len(head),
-            *(f"| {' | '.join(row)} |" for row in rows),
-        ]
-    )
+    where = f"{dt.datetime.now(dt.UTC).date()}, {platform.machine()}, torch {torch.__version__}"
+    about = f"F1 on validation crystals, at the best threshold for each dose, after {minutes:g} core-minutes; {where}."
+    lines = [about, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    text = "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
     page = DOCS.read_text(encoding="utf-8")
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
