@@ -11,6 +11,7 @@ from friedel.cli import (
     calibrate,
     demo,
     evaluate,
+    export,
     files,
     map,  # noqa: A004 - the verb's own name
     networks,
@@ -33,6 +34,7 @@ app.command("virtual")(files.virtual)
 app.command("spots")(files.spots)
 app.command("denoise")(networks.denoise)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("demo")(demo.demo)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(phases.app, name="phases")
