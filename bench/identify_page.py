@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from friedel.identify.metrics import Evaluation, evaluate_presence, reliability_
 from friedel.report.evaluation import plot_reliability
 from friedel.report.style import png_of
 
+PROGRAMS = ("friedel", "py4DSTEM", "pyxem")
 REGIONS = {"near": "near [001]", "any": "any orientation", "map": "map, [001]"}
 SOURCES = {"own": "own", "abTEM": "multislice", "map": "multislice map"}
 #: Bins of thickness (nm) and mistilt (mrad), and the dose at which they are shown.
@@ -40,7 +41,7 @@ All were given as single patterns in an order that tells nothing, with the true 
 friedel were chosen on other patterns. py4DSTEM 0.14.18 and pyxem 0.21 give a score per phase; the rule that makes
 phases of scores (two thresholds, two ratios, which score, which treatment of the pattern) was fitted for each row of
 the table on development patterns, which is more than a user could do. Settings and rule are in `bench/peers` and
-`bench/identify_peers.py`.
+`bench/identify_peers.py`. A dash stands for a program that was not run.
 """
 
 
@@ -69,13 +70,23 @@ def line_of(test: CaseSet, answers: Sequence[Answer]) -> str:
     known = ~test.cases.is_foreign
     ours = answers[0].judge(test, known)
     cells = [SOURCES[test.source], REGIONS[test.where], f"{test.dose:,}", str(int(known.sum()))]
-    cells += [f"{a.judge(test, known).accuracy:.2f}" for a in answers] + ["–"] * (3 - len(answers))
-    cells += [f"{a.judge(test, known).kappa:.2f}" for a in answers] + ["–"] * (3 - len(answers))
+    cells += _by_program(answers, lambda a: a.judge(test, known).accuracy)
+    cells += _by_program(answers, lambda a: a.judge(test, known).kappa)
     cells += [f"{score.f1:.2f}" for score in ours.phases]
     error = answers[0].judge(test, np.ones(len(known), dtype=bool)).reliability.calibration_error
     cells.append(f"{error:.3f}")
-    cells += [f"{a.false_naming(test):.2f}" for a in answers] + ["–"] * (3 - len(answers))
+    cells += _by_program(answers, lambda a: a.false_naming(test))
     return "| " + " | ".join(cells) + " |"
+
+
+def _in_order(answers: Sequence[Answer]) -> list[Answer | None]:
+    """Answers in the order of the columns, None for programs that were left out."""
+    by_name = {answer.program: answer for answer in answers}
+    return [by_name.get(name) for name in PROGRAMS]
+
+
+def _by_program(answers: Sequence[Answer], figure: Callable[[Answer], float]) -> list[str]:
+    return [f"{figure(answer):.2f}" if answer else "–" for answer in _in_order(answers)]
 
 
 def page_of(
@@ -138,7 +149,9 @@ def _by_condition(results: Iterable[tuple[CaseSet, Sequence[Answer]]]) -> list[s
         for values, edges, unit in columns:
             for low, high in itertools.pairwise(edges):
                 keep = crystalline & (values >= low) & (values < high)
-                accuracy = [f"{a.judge(test, keep).accuracy:.2f}" for a in answers] + ["–"] * (3 - len(answers))
+                accuracy = [
+                    f"{answer.judge(test, keep).accuracy:.2f}" if answer else "–" for answer in _in_order(answers)
+                ]
                 name = f"{low} to {high} {unit}"
                 lines.append(f"| {SOURCES[test.source]} | {name} | {int(keep.sum())} | {' | '.join(accuracy)} |")
     return lines
