@@ -19,6 +19,8 @@ from friedel.pipeline.run_folder import RunFolder
 def main() -> None:
     """Arm the signal and run friedel."""
     number, after = signal.Signals[sys.argv.pop(1)], int(sys.argv.pop(1))
+    # Background jobs of a shell ignore this one, and so would all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     blocks.row_blocks.__defaults__ = (1,)
     save, saved = RunFolder.save_block, []
 
