@@ -1,0 +1,1 @@
+"""The web page: a server on this machine that shows files, runs recipes and shows their results."""

@@ -1,0 +1,69 @@
+"""The application: the page's own files, and the addresses it asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from friedel.core.errors import FileNotPermittedError, FriedelError
+from friedel.web.browse import ClosedError, browse_routes
+from friedel.web.opened import OpenFiles
+from friedel.web.roots import Roots
+from friedel.web.security import Access, App, Guard
+
+STATIC = Path(__file__).parent / "static"
+
+
+def make_app(access: Access, roots: Roots) -> App:
+    """Make the guarded application.
+
+    Parameters
+    ----------
+    roots
+        Folders that the page may see.
+    """
+    files = OpenFiles(roots)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        files.close()
+
+    app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None, root_path=access.root_path)
+    app.include_router(browse_routes(roots, files))
+
+    @app.get("/")
+    def page() -> FileResponse:
+        """Return the page."""
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    app.add_exception_handler(FriedelError, _friendly)
+    app.add_exception_handler(RequestValidationError, _wrong_request)
+    app.add_exception_handler(Exception, _fault)
+    return Guard(app, access)
+
+
+def _friendly(request: Request, error: Exception) -> JSONResponse:
+    """Show an error that friedel raises on purpose: its text is meant for the user."""
+    status = 410 if isinstance(error, ClosedError) else 403 if isinstance(error, FileNotPermittedError) else 400
+    return JSONResponse({"error": " ".join(str(error).split())}, status)
+
+
+def _wrong_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    return JSONResponse({"error": f"The page asked wrongly: {'; '.join(lines)}. Reload it."}, 422)
+
+
+def _fault(request: Request, error: Exception) -> JSONResponse:
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return JSONResponse(
+        {"error": f"friedel failed ({what}). This is a fault of friedel; its terminal shows where."}, 500
+    )
