@@ -12,6 +12,7 @@ from friedel.patterns.diffractogram import (
     clean_image,
     diffractogram,
     diffractogram_and_outliers,
+    outliers,
     window_correlation,
 )
 from friedel.patterns.radial import radial_profile
@@ -83,6 +84,50 @@ def test_strong_fringes_of_a_small_grain_are_no_outliers():
     image[:40, :40] += 20 * np.cos(2 * np.pi * 0.25 * np.arange(40))
     _, n_outliers = clean_image(micrograph(image), 8.0)
     assert n_outliers < 20
+
+
+def columns(period_px: float, height: float, side_px: int = 256) -> np.ndarray:
+    """Bright atom columns on a square lattice turned by 17 degrees, over noise of standard deviation 1."""
+    y, x = np.indices((side_px, side_px))
+    turn = np.exp(1j * np.radians(17)) / period_px
+    u, v = ((x + 1j * y) * turn).real, ((x + 1j * y) * turn).imag
+    squared = ((u - np.rint(u)) ** 2 + (v - np.rint(v)) ** 2) * period_px**2
+    sigma_px = max(0.6, 0.12 * period_px)
+    return np.random.default_rng(9).normal(size=(side_px, side_px)) + height * np.exp(-squared / (2 * sigma_px**2))
+
+
+@pytest.mark.parametrize("period_px", [3.0, 3.5, 4.0, 8.0, 15.0])
+@pytest.mark.parametrize("height", [20.0, 200.0])
+def test_atom_columns_are_no_outliers_and_hot_pixels_above_them_are(period_px, height):
+    image = columns(period_px, height)
+    assert not outliers(image, 8.0).any()
+    rng = np.random.default_rng(10)
+    hot = rng.integers(0, 256, (30, 2)).T
+    image[tuple(hot)] += 20 * height * rng.choice([-1, 1], 30)
+    found = outliers(image, 8.0)
+    assert found[tuple(hot)].all()
+    assert found.sum() == len(np.unique(hot, axis=1).T)
+
+
+def test_a_lattice_grain_on_a_film_is_no_outlier_up_to_its_edge():
+    image = columns(3.5, 50.0)
+    image[:, 100:] = np.random.default_rng(11).normal(size=(256, 156))
+    assert not outliers(image, 8.0).any()
+
+
+def test_a_spot_of_columns_replaced_as_outliers_would_be_a_false_one():
+    image = columns(3.5, 50.0)
+    power = {s: diffractogram(micrograph(image), FftOptions(outlier_sigmas=s)).data for s in (8.0, 1e9)}
+    np.testing.assert_array_equal(power[8.0], power[1e9])
+
+
+def test_a_bright_particle_stays_and_a_broken_line_goes():
+    image = np.random.default_rng(12).normal(size=(128, 128))
+    image[40:46, 40:46] += 100
+    assert not outliers(image, 8.0).any()
+    image[:, 90] += 100
+    assert outliers(image, 8.0)[:, 90].all()
+    assert outliers(image, 8.0).sum() == 128
 
 
 def test_hann_correlation_is_two_thirds_and_one_sixth():

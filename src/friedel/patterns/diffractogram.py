@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import fft
 
-from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
 from friedel.core.errors import DataError
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import Micrograph, Pattern
@@ -17,8 +17,8 @@ WindowName = Literal["hann", "tukey", "none"]
 
 #: Share of a Tukey window that is tapered, both ends together: enough for unbiased positions between pixels.
 TUKEY_TAPER = 0.5
-#: Outliers of a micrograph are isolated: within this box (px) at most this share of pixels may be outliers.
-OUTLIER_BOX_PX, OUTLIER_SHARE = 11, 0.15
+#: An outlier of a micrograph stands alone: in a box of this side (px) at most this many pixels are nearly as high.
+RIVAL_BOX_PX, MOST_RIVALS = 33, 6
 #: Standard deviation of a Gaussian over its median absolute deviation.
 MAD_TO_SIGMA = 1.4826
 
@@ -33,8 +33,8 @@ class FftOptions:
         "tukey" tapers the outer quarter on each side; "hann" leaks least, but hides grains near the border (an eighth
         of the side from it their power counts 2 %, against 25 % with "tukey"); "none" leaves cross streaks.
     outlier_sigmas
-        Isolated pixels farther than this many robust standard deviations from the median of the micrograph (hot
-        pixels, X-rays) are replaced by the median of their neighbours.
+        Lone pixels farther than this many robust standard deviations from the median of the micrograph (hot pixels,
+        X-rays) are replaced by the median of their neighbours, see ``outliers``.
     """
 
     window: WindowName = "tukey"
@@ -71,22 +71,44 @@ def window_correlation(name: WindowName, max_lag_px: int) -> FloatArray:
 
 
 def outliers(image: AnyArray, sigmas: float) -> BoolArray:
-    """Mark isolated pixels (y, x) that lie more than ``sigmas`` robust standard deviations from the median.
+    """Mark pixels (y, x) that lie more than ``sigmas`` robust standard deviations from the median, and stand alone.
 
-    Bright features that are more than specks (a strongly diffracting grain) have many outliers in one place and are
-    no outliers. A hot pixel of height h adds h^2 / (number of pixels) to every pixel of the power spectrum of the
-    image, so that one below this limit does no harm.
+    A pixel stands alone if at most ``MOST_RIVALS`` pixels about it deviate a half to a quarter as much. Those in its own
+    rows and columns, 3 px wide, are not counted: they are the spread of its charge, or a broken line of the camera.
+    Atom columns, fringes and particles have their like beside them, or are wider than that, however bright they are.
+    A hot pixel of height h adds h^2 / (number of pixels) to every pixel of the power spectrum of the image, so that
+    one below the limit does no harm.
     """
     sample = image if image.size < 2**20 else image[::4, ::4]
     median = float(np.median(sample))
     sigma = MAD_TO_SIGMA * float(np.median(np.abs(sample - np.float64(median))))
     if sigma == 0:
         sigma = float(np.std(sample, dtype=np.float64))
-    suspects = np.abs(image - np.float32(median)) > sigmas * sigma
-    if sigma == 0 or not suspects.any():
-        return np.zeros(image.shape, dtype=bool)
-    share = ndimage.uniform_filter(suspects.astype(np.float32), OUTLIER_BOX_PX, mode="constant")
-    return np.asarray(suspects & (share <= OUTLIER_SHARE))
+    found = np.zeros(image.shape, dtype=bool)
+    if sigma == 0:
+        return found
+    deviation = np.abs(image - np.float32(median))
+    limit = sigmas * sigma
+    while (deviation > limit).any():
+        rows, cols = np.nonzero((deviation > limit) & (deviation <= 2 * limit))
+        if len(rows):
+            found[rows, cols] = _rivals(deviation > limit / 2, rows, cols) <= MOST_RIVALS
+        limit *= 2
+    return found
+
+
+def _rivals(high: BoolArray, rows: IntArray, cols: IntArray) -> IntArray:
+    """Count marked pixels in the box about each of some pixels, but for those in its own rows and columns."""
+    reach = RIVAL_BOX_PX // 2
+    padded = np.pad(high, ((reach + 1, reach), (reach + 1, reach)), mode="symmetric")
+    table = padded.cumsum(axis=0, dtype=np.int32).cumsum(axis=1)
+
+    def count(half_height: int, half_width: int) -> IntArray:
+        above, below = rows + reach - half_height, rows + reach + half_height + 1
+        left, right = cols + reach - half_width, cols + reach + half_width + 1
+        return np.asarray(table[below, right] - table[above, right] - table[below, left] + table[above, left])
+
+    return count(reach, reach) - count(1, reach) - count(reach, 1) + count(1, 1)
 
 
 def clean_image(micrograph: Micrograph, outlier_sigmas: float) -> tuple[Float32Array, int]:
