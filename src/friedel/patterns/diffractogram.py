@@ -73,8 +73,8 @@ def window_correlation(name: WindowName, max_lag_px: int) -> FloatArray:
 def outliers(image: AnyArray, sigmas: float) -> BoolArray:
     """Mark pixels (y, x) that lie more than ``sigmas`` robust standard deviations from the median, and stand alone.
 
-    A pixel stands alone if at most ``MOST_RIVALS`` pixels about it deviate a half to a quarter as much. Those in its own
-    rows and columns, 3 px wide, are not counted: they are the spread of its charge, or a broken line of the camera.
+    A pixel stands alone if at most ``MOST_RIVALS`` pixels about it deviate a half to a quarter as much. Those in its
+    own rows and columns, 3 px wide, are not counted: they are the spread of its charge, or a broken line of the camera.
     Atom columns, fringes and particles have their like beside them, or are wider than that, however bright they are.
     A hot pixel of height h adds h^2 / (number of pixels) to every pixel of the power spectrum of the image, so that
     one below the limit does no harm.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +45,26 @@ def find_pairs(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     return [(path, marked[path.stem]) for path in found]
 
 
-def is_for_validation(path: Path) -> bool:
-    """Whether a picture is kept to judge by: the same for all whose names agree up to the last "_" (augmentations)."""
-    source = path.stem.rpartition("_")[0] or path.stem
-    share = int.from_bytes(hashlib.sha256(source.encode()).digest()[:6], "big") / 2**48
-    return share < VALIDATION_SHARE
+def set_aside(paths: Sequence[Path]) -> frozenset[Path]:
+    """Choose pictures to judge by: a fifth of the sources, at least one, in the order of a hash of their names.
+
+    Names that agree up to the last "_" are views of one source, and stay together.
+
+    Raises
+    ------
+    DataError
+        If there is only one source.
+    """
+    sources = sorted({source_of(path) for path in paths}, key=lambda name: hashlib.sha256(name.encode()).digest())
+    if len(sources) < 2:
+        raise DataError(f"Pictures of two sources are needed, to learn from and to judge by, got only {sources}.")
+    kept = set(sources[: max(1, round(VALIDATION_SHARE * len(sources)))])
+    return frozenset(path for path in paths if source_of(path) in kept)
+
+
+def source_of(path: Path) -> str:
+    """Name of a picture up to the last "_"."""
+    return path.stem.rpartition("_")[0] or path.stem
 
 
 def picture_spectrum(picture: AnyArray, label: AnyArray) -> Spectrum:
@@ -111,9 +127,11 @@ def _over_floor(power: FloatArray) -> FloatArray:
 def write_pictures(images: Path, labels: Path, folder: Path) -> tuple[list[Path], list[Path]]:
     """Write the spectra of all pairs, and return those to train on and those to judge by."""
     folder.mkdir(parents=True, exist_ok=True)
+    pairs = find_pairs(images, labels)
+    judged = set_aside([picture for picture, _ in pairs])
     parts: tuple[list[Path], list[Path]] = ([], [])
-    for picture, label in find_pairs(images, labels):
+    for picture, label in pairs:
         path = folder / f"{picture.stem}.npz"
         save_spectrum(path, picture_spectrum(read_picture(picture), read_picture(label)))
-        parts[is_for_validation(picture)].append(path)
+        parts[picture in judged].append(path)
     return parts
