@@ -41,11 +41,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Access]:
+def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Access]:
     """A server that listens on this machine."""
+    runs = tmp_path_factory.mktemp("runs")
     listening = _listen("127.0.0.1", 0)
     access = Access("127.0.0.1", listening.getsockname()[1])
-    config = uvicorn.Config(make_app(access, Roots.of(folder)), log_level="error", ws="none")
+    config = uvicorn.Config(make_app(access, Roots.of(folder, runs), runs), log_level="error", ws="none")
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

@@ -7,7 +7,6 @@ import numpy as np
 from friedel.core.arrays import AnyArray, FloatArray
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import Pattern
-from friedel.core.spots import Spots
 from friedel.crystal import all_reflections
 from friedel.identify.hexagon_presence import RING_TOLERANCE
 from friedel.identify.zones import turned
@@ -193,12 +192,12 @@ def _who_found(result: ScanResult) -> tuple[str, ...]:
 def _denoised(result: ScanResult, denoiser: ScanDenoiser, ry: int, rx: int) -> Picture:
     survey = result.survey
     clean = denoise_scan(survey, denoiser.network, neighbours=denoiser.judged is not None)
-    pattern = Pattern(clean.data[ry, rx], _own_grid(survey, ry, rx), survey.scan.valid)
+    pattern = Pattern(clean.data[ry, rx], own_grid(survey, ry, rx), survey.scan.valid)
     ax = plot_pattern(pattern, annulus_inv_a=result.annulus_inv_a)
     return Picture(png_of(ax), f"Position ({ry}, {rx}), denoised.", f"Denoised pattern at position {ry}, {rx}")
 
 
-def _own_grid(survey: Survey, ry: int, rx: int) -> ReciprocalGrid:
+def own_grid(survey: Survey, ry: int, rx: int) -> ReciprocalGrid:
     """Calibration about the beam of one position."""
     grid = survey.scan.grid
     shift = survey.shift_px[ry * survey.scan.scan_shape[1] + rx]
@@ -214,12 +213,10 @@ def _sureness(presence: AnyArray, label: int) -> FloatArray:
 def _example(result: ScanResult, ry: int, rx: int, what: str) -> Picture:
     survey = result.survey
     index = ry * survey.scan.scan_shape[1] + rx
-    grid = _own_grid(survey, ry, rx)
+    grid = own_grid(survey, ry, rx)
     pattern = Pattern(np.nan_to_num(np.asarray(survey.scan.data[ry, rx], dtype=np.float64)), grid, survey.scan.valid)
     spots = result.spots.of(index)
-    ax = plot_pattern(
-        pattern, spots=spots, outlines=_outlines(result, index, spots), annulus_inv_a=result.annulus_inv_a
-    )
+    ax = plot_pattern(pattern, spots=spots, outlines=outlines_at(result, index), annulus_inv_a=result.annulus_inv_a)
     scores = ", ".join(
         f"{name} {value:.2f}"
         for name, value in zip(result.phase_map.phases, result.phase_map.presence[ry, rx], strict=True)
@@ -231,7 +228,7 @@ def _example(result: ScanResult, ry: int, rx: int, what: str) -> Picture:
     )
 
 
-def _outlines(result: ScanResult, index: int, spots: Spots) -> list[Outline]:
+def outlines_at(result: ScanResult, index: int) -> list[Outline]:
     """Hexagons by phase, or for lattices a small diamond about each reflection of the grain found."""
     names = result.phase_map.phases
     colours = phase_colours(names)

@@ -12,31 +12,41 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from friedel.core.errors import FileNotPermittedError, FriedelError
-from friedel.web.browse import ClosedError, browse_routes
-from friedel.web.opened import OpenFiles
+from friedel.web.analyse import analyse_routes
+from friedel.web.browse import browse_routes
+from friedel.web.jobs import JobQueue
+from friedel.web.opened import ClosedError, OpenFiles
+from friedel.web.results import result_routes
 from friedel.web.roots import Roots
 from friedel.web.security import Access, App, Guard
 
 STATIC = Path(__file__).parent / "static"
 
 
-def make_app(access: Access, roots: Roots) -> App:
+def make_app(access: Access, roots: Roots, runs: Path, *, workers: int = 1) -> App:
     """Make the guarded application.
 
     Parameters
     ----------
     roots
-        Folders that the page may see.
+        Folders that the page may see, that of the runs among them.
+    runs
+        Folder into which runs are written.
+    workers
+        Processes of a run.
     """
-    files = OpenFiles(roots)
+    files, jobs = OpenFiles(roots), JobQueue(workers)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         yield
+        jobs.close()
         files.close()
 
     app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None, root_path=access.root_path)
     app.include_router(browse_routes(roots, files))
+    app.include_router(analyse_routes(roots, files, jobs, runs))
+    app.include_router(result_routes(roots, runs))
 
     @app.get("/")
     def page() -> FileResponse:

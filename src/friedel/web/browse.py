@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from friedel.core.arrays import AnyArray
-from friedel.core.errors import DataError, FriedelError
+from friedel.core.errors import DataError
 from friedel.core.images import Micrograph, MicrographSeries, PatternScan
 from friedel.patterns.diffractogram import diffractogram
 from friedel.pipeline.run_files import plain_values
@@ -29,10 +29,6 @@ Tag = Annotated[str | None, Header(alias="If-None-Match")]
 Index = Annotated[int, Query(ge=0)]
 
 
-class ClosedError(FriedelError):
-    """A file that the page speaks of is not open any more."""
-
-
 class OpenRequest(BaseModel):
     """Which file to open, and what the user knows better than it."""
 
@@ -45,12 +41,6 @@ class OpenRequest(BaseModel):
 def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
     """Make the addresses for looking at files."""
     routes = APIRouter(prefix="/api")
-
-    def opened(name: str) -> Opened:
-        try:
-            return files.get(name)
-        except KeyError:
-            raise ClosedError("This file was closed to make room. Open it again.") from None
 
     @routes.get("/folder")
     def folder(path: str = "") -> dict[str, Any]:
@@ -69,7 +59,7 @@ def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
     @routes.get("/open/{name}/virtual")
     def virtual(name: str, inner_px: float, outer_px: float, tag: Tag = None) -> Response:
         """Light in an annulus at every position, as far as the scan was read."""
-        one = opened(name)
+        one = files.get(name)
         if one.scan is None:
             raise DataError("A virtual image is made of a scan.")
         sums = one.scan.sums
@@ -88,13 +78,13 @@ def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
         etag = _etag(name, "pattern", y, x, y1, x1)
         if tag == etag:
             return Response(status_code=304)
-        image, n = opened(name).pattern((y, y1 or y + 1), (x, x1 or x + 1))
+        image, n = files.get(name).pattern((y, y1 or y + 1), (x, x1 or x + 1))
         return _picture(encode(image, averaged=n), etag)
 
     @routes.get("/open/{name}/mean")
     def mean(name: str) -> Response:
         """Return the mean pattern of a sample of positions."""
-        one = opened(name)
+        one = files.get(name)
         if one.scan is None:
             raise DataError("A mean pattern is that of a scan.")
         return _picture(encode(one.scan.mean_pattern.astype(np.float32)), _etag(name, "mean"))
@@ -108,7 +98,7 @@ def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
         etag = _etag(name, "picture", y0, x0, y1, x1, factor, frame)
         if tag == etag:
             return Response(status_code=304)
-        part = opened(name).micrograph(frame).data[y0:y1, x0:x1]
+        part = files.get(name).micrograph(frame).data[y0:y1, x0:x1]
         if min(part.shape) < factor or part.size / factor**2 > MAX_PICTURE_PX:
             raise DataError(f"A part of {part.shape} pixels at 1:{factor} is too small or too large to be sent.")
         return _picture(encode(binned(part, factor)), etag)
@@ -119,7 +109,7 @@ def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
         etag = _etag(name, "fft", y0, x0, side, frame)
         if tag == etag:
             return Response(status_code=304)
-        spectrum, grid = fft_of(opened(name).micrograph(frame), y0, x0, side)
+        spectrum, grid = fft_of(files.get(name).micrograph(frame), y0, x0, side)
         return _picture(encode(spectrum, step_inv_a=grid[0], centre_px=grid[1]), etag)
 
     return routes

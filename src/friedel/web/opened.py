@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, FloatArray
-from friedel.core.errors import CalibrationError, DataError, FileError
+from friedel.core.errors import CalibrationError, DataError, FileError, FriedelError
 from friedel.core.images import Micrograph, MicrographSeries, PatternScan
 from friedel.io import FileInfo, ReadOptions, inspect, read
 from friedel.patterns.centre import find_centre
@@ -104,6 +104,10 @@ def read_options(values: dict[str, Any]) -> ReadOptions:
     return parse_recipe({"input": "-", "phases": ["-"], "read": values}, "options").read
 
 
+class ClosedError(FriedelError):
+    """A file that the page speaks of is not open any more."""
+
+
 class OpenFiles:
     """The files that are open, the least recently used of which is closed when there are too many."""
 
@@ -141,8 +145,10 @@ class OpenFiles:
         return opened
 
     def get(self, name: str) -> Opened:
-        """Return an open file by its id; KeyError if it was closed meanwhile."""
+        """Return an open file by its id; ClosedError if it was closed meanwhile."""
         with self._lock:
+            if name not in self._open:
+                raise ClosedError("This file was closed to make room. Open it again.")
             self._open.move_to_end(name)
             return self._open[name]
 

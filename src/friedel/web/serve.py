@@ -58,7 +58,7 @@ def serve(options: ServeOptions, ready: Callable[[Access], None]) -> None:
         raise FriedelError(f"{options.runs}: cannot be made ({error.strerror}). Choose another --runs.") from error
     listening = _listen(options.host, options.port)
     access = Access(options.host, listening.getsockname()[1], options.base_url)
-    app = make_app(access, Roots.of(options.folder, options.runs))
+    app = make_app(access, Roots.of(options.folder, options.runs), options.runs.resolve(), workers=options.jobs)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, ws="none", server_header=False, date_header=False,
         proxy_headers=False, timeout_graceful_shutdown=2, limit_concurrency=64, h11_max_incomplete_event_size=32768,
