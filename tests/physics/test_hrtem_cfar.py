@@ -49,6 +49,21 @@ def test_spacing_does_not_depend_on_the_number_of_pixels(side):
     assert 1 / spots.radius_inv_a[0] == pytest.approx(1 / np.hypot(0.3, 0.2646), rel=5e-4)
 
 
+@pytest.mark.parametrize("shape", [(4200, 128), (96, 5000), (1536, 640)])
+def test_spacing_is_right_beyond_4096_pixels_and_on_oblong_images(shape):
+    rng = np.random.default_rng(shape[0])
+    spots = find(fringe(shape, (0.31, 0.25), (STEP_A, STEP_A), rng))
+    assert 1 / spots.radius_inv_a[0] == pytest.approx(1 / np.hypot(0.31, 0.25), rel=5e-4)
+
+
+@pytest.mark.parametrize("d_a", [1.45, 1.1, 0.82])
+def test_outer_reflections_are_not_cropped_away(d_a):
+    rng = np.random.default_rng(2)
+    k = np.array([np.sin(0.4), np.cos(0.4)]) / d_a
+    spots = find(fringe((500, 600), k, (STEP_A, STEP_A), rng), annulus=(0.1, 1.3))
+    assert 1 / spots.radius_inv_a[0] == pytest.approx(d_a, rel=5e-4)
+
+
 @pytest.mark.parametrize("k", [(0.4, 0.0), (0.0, 0.4), (0.0005, -0.4), (-0.0005, 0.4), (0.4, 0.0007)])
 def test_spot_on_an_axis_or_at_the_seam_of_the_half_plane_is_found_once(k):
     spots = find(fringe((300, 333), k, (STEP_A, STEP_A), np.random.default_rng(0)))
