@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit clean
+.PHONY: help demo test test-all lint types layers unit clean
 
 help:
 	@echo "make demo   map a simulated NMC811 scan and an SEI micrograph; the reports go to demo/"
 	@echo "make test   lint, types, layers and tests"
+	@echo "make test-all   also the tests that take minutes: damaged files, killed runs, full disks, cut networks"
 	@echo "make clean  remove .venv and the demo's output"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -38,6 +39,9 @@ layers: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n auto
+
+test-all: test
+	$(BIN)/python -m pytest -n auto -m slow
 
 clean:
 	rm -rf $(VENV) demo

@@ -95,6 +95,23 @@ def test_tiff_bomb_is_too_large(tmp_path: Path) -> None:
     fails(path, errors.FileTooLargeError, "unpack to an image of 3.4 GiB")
 
 
+@pytest.mark.parametrize(("tag", "value"), [("ImageLength", 50), ("RowsPerStrip", 2), ("BitsPerSample", 8)])
+def test_tiff_tags_that_contradict_the_data_are_not_filled_up(tmp_path: Path, tag: str, value: int) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, np.ones((5, 7), np.uint16), compression="zlib", metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[0].tags[tag].overwrite(value)
+    with pytest.raises(errors.CorruptFileError, match=r"unpacks to|another number"):
+        np.asarray(read(path).data)
+
+
+def test_array_with_bytes_behind_it_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "image.npy"
+    np.save(path, np.ones((5, 7)))
+    path.write_bytes(path.read_bytes() + b"\0\0")
+    fails(path, errors.CorruptFileError, "2 bytes follow its array")
+
+
 def test_png_bomb_is_too_large(tmp_path: Path) -> None:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -123,6 +140,18 @@ def test_unwritten_hdf5_chunks_are_not_zeros(tmp_path: Path) -> None:
     assert read(path).data.shape == (4, 4, 8, 8)
     write_hspy(path, rows=1, chunks=(1, 1, 8, 8))
     fails(path, errors.TruncatedFileError, "12 of 16 chunks .* were never written")
+
+
+@pytest.mark.parametrize(("corner", "message"), [((9, 1), "off its grid"), ((1, 0), "1 of 16 chunks")])
+def test_hdf5_chunk_in_a_wrong_place_is_not_zeros(tmp_path: Path, corner: tuple[int, int], message: str) -> None:
+    path = tmp_path / "scan.hspy"
+    write_hspy(path, rows=4, chunks=(1, 1, 8, 8))
+    sound, (row, column) = path.read_bytes(), corner
+    key = struct.pack("<4Q", 1, 1, 0, 0)
+    assert sound.count(key) == 1
+    path.write_bytes(sound.replace(key, struct.pack("<4Q", row, column, 0, 0)))
+    with pytest.raises(errors.FileError, match=message):
+        read(path)
 
 
 def test_unwritten_contiguous_hdf5_is_not_zeros(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from friedel.core.errors import FileTooLargeError, TruncatedFileError, UnsupportedFileError
+from friedel.core.errors import CorruptFileError, FileTooLargeError, TruncatedFileError, UnsupportedFileError
 from friedel.io.describe import Description
 from friedel.io.formats import arina, emd, hyperspy, vendor
 from friedel.io.formats.common import (
@@ -98,16 +98,22 @@ def check_dataset(path: Path, dataset: h5py.Dataset, limits: Limits) -> None:
 
 
 def _check_chunks(path: Path, dataset: h5py.Dataset, limits: Limits) -> None:
+    corners: set[tuple[int, ...]] = set()
     ends: list[int] = []
 
     def visit(chunk: Any) -> None:
+        corners.add(chunk.chunk_offset)
         ends.append(chunk.byte_offset + chunk.size)
 
     dataset.id.chunk_iter(visit)
-    expected = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True))
-    if len(ends) < expected:
+    form = list(zip(dataset.shape, dataset.chunks, strict=True))
+    expected = math.prod(-(-size // chunk) for size, chunk in form)
+    for corner in corners:
+        if any(at % chunk or at >= size for at, (size, chunk) in zip(corner, form, strict=True)):
+            raise CorruptFileError(path, f"{dataset.name} has a chunk at {corner}, off its grid", COPY_AGAIN)
+    if len(corners) < expected:
         raise TruncatedFileError(
-            path, f"{expected - len(ends)} of {expected} chunks of {dataset.name} were never written", COPY_AGAIN
+            path, f"{expected - len(corners)} of {expected} chunks of {dataset.name} were never written", COPY_AGAIN
         )
     require_bytes(path, max(ends))
     require_chunk(path, dataset.chunks, dataset.dtype, limits)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from friedel.core.errors import CorruptFileError
 from friedel.io.describe import Description
 from friedel.io.formats.common import Opened, plain_axes, real_dtype, require_bytes, require_sizes
 from friedel.io.limits import Limits
@@ -20,6 +21,11 @@ def open_file(path: Path, limits: Limits) -> Opened:
         start = stream.tell()
     plain, axes = real_dtype(path, dtype), plain_axes(path, shape)
     require_sizes(path, shape)
-    require_bytes(path, start + int(np.prod(shape, dtype=object)) * dtype.itemsize)
+    end = start + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    require_bytes(path, end)
+    if path.stat().st_size > end:
+        raise CorruptFileError(
+            path, f"{path.stat().st_size - end} bytes follow its array", "Copy it again; save one array in a file."
+        )
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     return Opened(Description("numpy", plain, axes), array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from pathlib import Path
@@ -13,13 +14,17 @@ import tifffile
 from friedel.core.arrays import AnyArray
 from friedel.core.errors import CorruptFileError, TruncatedFileError, UnsupportedFileError
 from friedel.io.describe import Axis, Description
-from friedel.io.formats.common import COPY_AGAIN, Opened, real_dtype, require_bytes, require_plausible
+from friedel.io.formats.common import COPY_AGAIN, Opened, real_dtype, require_bytes, require_plausible, require_sizes
 from friedel.io.formats.picture import to_grey
 from friedel.io.limits import Limits
 from friedel.io.views import LazyView, as_slice
 
 #: Private tags of Digital Micrograph (GMS writes them into TIFF): unit and scale of x, y and the frame axis.
 _DM_UNITS, _DM_SCALES = (65003, 65004, 65005), (65009, 65010, 65011)
+#: Compressions whose result is the image byte by byte: none, deflate, LZMA, Zstandard.
+_BYTEWISE = (1, 8, 32946, 34925, 50000)
+#: Tags that list where the parts of an image lie.
+_STRIPS, _TILES = 273, 324
 
 Scales = dict[str, tuple[float | None, str]]
 
@@ -34,7 +39,7 @@ class Pages(LazyView):
         lead = self.shape[:-2]
         numbers = np.arange(len(self.pages)).reshape(lead)[tuple(as_slice(span) for span in spans[:-2])]
         key = tuple(as_slice(span) for span in spans[-2:])
-        frames = [self.pages[number].asarray().reshape(self.shape[-2:])[key] for number in numbers.ravel()]
+        frames = [_decoded(self.pages[number]).reshape(self.shape[-2:])[key] for number in numbers.ravel()]
         return np.stack(frames).reshape(*numbers.shape, *frames[0].shape)
 
 
@@ -98,6 +103,7 @@ def _read_at(path: Path, stream: Any, at: int, n_bytes: int) -> bytes:
 
 def _check_pages(path: Path, series: Any, pages: list[Any], limits: Limits) -> None:
     """Check that the bytes of all pages are there, and that no page is a bomb."""
+    require_sizes(path, tuple(series.shape))
     if series.dataoffset is not None:
         require_bytes(path, int(series.dataoffset) + int(series.nbytes))
         return
@@ -118,10 +124,27 @@ def _array(path: Path, series: Any, pages: list[Any]) -> Any:
         dtype = np.dtype(series.dtype).newbyteorder(series.parent.byteorder)
         return np.memmap(path, dtype=dtype, mode="r", offset=int(series.dataoffset), shape=tuple(series.shape))
     if len(pages) == 1:
-        return pages[0].asarray().reshape(series.shape)
+        return _decoded(pages[0]).reshape(series.shape)
     if len(series.axes) == len(series.shape) and series.axes.endswith("YX"):
         return Pages(pages, tuple(series.shape), np.dtype(series.dtype))
     raise UnsupportedFileError(path, f"it holds a stack with axes {series.axes}", "Save it as a stack of grey images.")
+
+
+def _decoded(page: Any) -> AnyArray:
+    """Decode a page; its parts must cover it and unpack to what its tags state, since tifffile fills up or cuts."""
+    form, stream = page.keyframe, page.parent.filehandle
+    parts, listed = math.prod(form.chunked), form.tags.get(_TILES, form.tags.get(_STRIPS))
+    if len(page.dataoffsets) != parts or (listed is not None and listed.count != parts):
+        raise CorruptFileError(stream.path, f"an image of {parts} parts lists another number", COPY_AGAIN)
+    if form.compression in _BYTEWISE:
+        raw, _ = next(iter(stream.read_segments(page.dataoffsets[:1], page.databytecounts[:1])))
+        unpacked = len(tifffile.TIFF.DECOMPRESSORS[form.compression](raw))
+        rows = form.tilelength if form.is_tiled else min(form.rowsperstrip, form.imagelength)
+        stated = rows * math.ceil(math.prod(form.chunks[1:]) * form.bitspersample / 8)
+        if unpacked != stated:
+            problem = f"an image unpacks to {unpacked} bytes where its tags state {stated}"
+            raise CorruptFileError(stream.path, problem, COPY_AGAIN)
+    return np.asarray(page.asarray())
 
 
 def _scales(tiff: Any) -> Scales:
