@@ -13,6 +13,7 @@ from friedel.cli import (
     evaluate,
     export,
     files,
+    gui,
     map,  # noqa: A004 - the verb's own name
     networks,
     phases,
@@ -35,6 +36,7 @@ app.command("spots")(files.spots)
 app.command("denoise")(networks.denoise)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("gui")(gui.gui)
 app.command("demo")(demo.demo)
 app.add_typer(recipes.app, name="recipe")
 app.add_typer(phases.app, name="phases")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
+import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,10 +14,10 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from friedel.core.errors import CrystalError, DataError, FriedelError, RunFolderError
+from friedel.core.errors import CrystalError, DataError, FriedelError, RecipeError, RunFolderError
 from friedel.core.images import PatternScan
 from friedel.crystal import Crystal, chemical_formula, load_phase, phase_names, read_cif
-from friedel.pipeline.recipe import dump_recipe, load_values, parse_recipe
+from friedel.pipeline.recipe import dump_recipe, parse_recipe
 from friedel.pipeline.region import find_region
 from friedel.web.frames import encode
 from friedel.web.jobs import JobQueue
@@ -57,6 +58,12 @@ class SquarePreview(RecipeRequest):
     frame: Annotated[int, Field(ge=0)] = 0
 
 
+class TomlRequest(_Strict):
+    """A recipe as TOML."""
+
+    toml: Annotated[str, Field(max_length=MAX_TEXT_BYTES)]
+
+
 class JobRequest(RecipeRequest):
     """A run to put into the queue, and the name of its folder."""
 
@@ -87,16 +94,11 @@ def analyse_routes(roots: Roots, files: OpenFiles, jobs: JobQueue, runs: Path) -
         recipe = checked_recipe(request.recipe, roots)
         return {"recipe": recipe.model_dump(mode="json", exclude_none=True), "toml": dump_recipe(recipe)}
 
-    @routes.get("/recipe")
-    def recipe(path: str) -> dict[str, Any]:
-        """Load a recipe from a file that the page may see."""
-        pinned = roots.pin(path)
-        roots.read_bytes(path, MAX_TEXT_BYTES)
-        return {
-            "recipe": checked_recipe(_absolute(load_values(pinned.path), pinned.path.parent), roots).model_dump(
-                mode="json", exclude_none=True
-            )
-        }
+    @routes.post("/recipe/load")
+    def load(request: TomlRequest) -> dict[str, Any]:
+        """Read a recipe that the page was given; paths in it are relative to the first folder that the page may see."""
+        made = checked_recipe(_absolute(recipe_values(request.toml), roots.folders[0]), roots)
+        return {"recipe": made.model_dump(mode="json", exclude_none=True)}
 
     @routes.post("/repeat")
     def repeat(request: JobRequest) -> dict[str, str]:
@@ -136,7 +138,7 @@ def analyse_routes(roots: Roots, files: OpenFiles, jobs: JobQueue, runs: Path) -
 
     @routes.get("/jobs/{number}/partial")
     def partial(number: int) -> Response:
-        """Return what a run has found so far: spots per position, presence of each phase, what is known; 204 if nothing."""
+        """Return what a run found so far: spots per position, presence of each phase, what is known; 204 for none."""
         job = jobs.get(number)
         opened = files.open(job.recipe.input, job.recipe.read)
         if not isinstance(opened.data, PatternScan):
@@ -211,6 +213,16 @@ def _run_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name.endswith((".partial", " ")) or name == "phases":
         raise RunFolderError(f"{name!r} cannot name a run. Use letters, digits, '.', '-', '_' and '+'.")
     return name
+
+
+def recipe_values(toml: str) -> dict[str, Any]:
+    """Read TOML; RecipeError says where it is broken."""
+    try:
+        return tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(
+            f"This is not valid TOML: {error}. Choose a recipe, such as the recipe.toml of a run."
+        ) from error
 
 
 def _absolute(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from friedel.core.errors import FileNotPermittedError, FriedelError
@@ -48,12 +48,7 @@ def make_app(access: Access, roots: Roots, runs: Path, *, workers: int = 1) -> A
     app.include_router(analyse_routes(roots, files, jobs, runs))
     app.include_router(result_routes(roots, runs))
 
-    @app.get("/")
-    def page() -> FileResponse:
-        """Return the page."""
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
-
-    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False), name="static")
     app.add_exception_handler(FriedelError, _friendly)
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(Exception, _fault)

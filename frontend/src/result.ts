@@ -1,0 +1,241 @@
+// The right column, when a run is shown: the answer, its doubts, the evidence at a position, and how to get it all.
+
+import { type Evidence, type Frame, frame as fetchFrame, get, query, type Run } from "./api";
+import { candidateList, componentTable } from "./analyse";
+import { button, copy, fill, h, labelled, number, percent, say, select, slider } from "./dom";
+import { allJobs } from "./files";
+import { type MapLook, paintDifference, paintMap, shares } from "./overlay";
+import { clicked, imageView, setMarks, setOverlay, showBase } from "./stage";
+import { on, state } from "./state";
+import type { Layer } from "./view";
+
+const panel = h("div", { className: "panel", hidden: true });
+const answer = h("div", { className: "answer" });
+const evidence = h("div", { className: "evidence" });
+const comparison = h("div", {});
+let map: Frame | null = null;
+let look: MapLook = { colours: [], threshold: 0.5, opacity: 0.75, phases: [] };
+let other: { run: Run; map: Frame } | null = null;
+let shown: "this" | "other" | "difference" = "this";
+const canvas = document.createElement("canvas");
+
+export function resultPanel(): HTMLElement {
+  on("run", () => void show());
+  on("jobs", partial);
+  clicked.push((y, x) => void showEvidence(y, x));
+  return panel;
+}
+
+async function show(): Promise<void> {
+  const run = state.run;
+  other = null;
+  shown = "this";
+  map = null;
+  fill(evidence);
+  setOverlay();
+  panel.hidden = !run;
+  if (!run) { fill(panel, h("p", { className: "quiet" }, "No run is shown. Start one, or choose one on the left.")); return; }
+  look = { colours: run.colours, threshold: run.min_probability, opacity: 0.75, phases: run.phases.map(() => true) };
+  try {
+    map = await fetchFrame("run/map", { path: run.path, frame: run.n_frames === null ? null : 0 });
+    if (!state.file && run.pictures.length) await showPicture(run, run.pictures[0]!);
+  } catch (error) {
+    say((error as Error).message);
+  }
+  build(run);
+  draw();
+}
+
+function layer(run: Run, frame: Frame): Layer {
+  const [, rows, columns] = frame.shape as [number, number, number];
+  const [y, x] = state.file ? [run.roi?.[0][0] ?? 0, run.roi?.[1][0] ?? 0] : [0, 0];
+  return { canvas, y, x, height: rows * run.step_px, width: columns * run.step_px, opacity: 1 };
+}
+
+function draw(): void {
+  const run = state.run;
+  if (!run || !map) return;
+  if (shown === "difference" && other) {
+    const agree = paintDifference(map, other.map, [look.threshold, look.threshold], [run.phases, other.run.phases], canvas);
+    comparison.lastElementChild!.textContent = `They agree at ${percent(agree)} of the positions; red is where they do not.`;
+    setOverlay(layer(run, map));
+  } else if (shown === "other" && other) {
+    paintMap(other.map, { ...look, colours: other.run.colours, phases: other.run.phases.map(() => true) }, canvas);
+    setOverlay(layer(other.run, other.map));
+  } else {
+    paintMap(map, look, canvas);
+    setOverlay(layer(run, map));
+  }
+  imageView.canvas.dataset.map = run.name;
+  showAnswer(run);
+}
+
+function showAnswer(run: Run): void {
+  if (!map) return;
+  const found = look.threshold === run.min_probability
+    ? { phases: run.phases.map((p) => run.fractions[p] ?? 0), none: run.fractions.none ?? 0, mixed: run.fractions.mixed ?? 0 }
+    : shares(map, look.threshold);
+  const line = (name: string, share: number, colour: string, toggle: HTMLElement | null) => {
+    const bar = h("i", {});
+    bar.style.width = `${100 * share}%`;
+    bar.style.background = colour;
+    return h("div", { className: "barline", data: { phase: name } }, toggle ?? h("span", {}), h("span", { className: "name" }, name), h("span", { className: "track" }, bar), h("span", { className: "value" }, percent(share)));
+  };
+  fill(answer, ...run.phases.map((name, i) => {
+    const box = h("input", { type: "checkbox", checked: look.phases[i], aria: { label: `Show ${name}` } });
+    box.onchange = () => { look.phases[i] = box.checked; draw(); };
+    return line(name, found.phases[i]!, run.colours[i]!, box);
+  }), line("none", found.none, "#5b6270", null), line("several", found.mixed, "#c4c4c4", null));
+}
+
+function build(run: Run): void {
+  const threshold = h("output", {}, look.threshold.toFixed(2));
+  const controls = h("div", {},
+    labelled("present from", slider("Present from", 0.05, 1, 0.05, look.threshold, (v) => { look.threshold = v; threshold.textContent = v.toFixed(2); draw(); }), threshold),
+    labelled("opacity", slider("Opacity of the map", 0, 1, 0.05, look.opacity, (v) => { look.opacity = v; draw(); })));
+  if (run.n_frames !== null) controls.append(labelled("frame", slider("Frame", 0, run.n_frames - 1, 1, 0, (v) => { void fetchFrame("run/map", { path: run.path, frame: v }).then((f) => { map = f; draw(); }); })));
+  const pictures: [string, string][] = [["", "the file"], ...run.pictures.map((name): [string, string] => [name, name.replaceAll("_", " ")])];
+  if (run.pictures.length) controls.append(labelled("below the map", select("Picture below the map", state.file ? pictures : pictures.slice(1), state.file ? "" : run.pictures[0]!, (name) => void showPicture(run, name))));
+  fill(panel,
+    h("h2", { title: run.path }, run.name), answer,
+    h("p", { className: "quiet" }, `${run.n_positions} positions, ${run.n_spots} spots. Pale colour: less sure. Hatched: may be, below the threshold.`), controls,
+    ...run.warnings.map((text) => h("p", { className: "warning" }, text)),
+    h("h2", {}, "At the probe"), evidence, h("p", { className: "quiet" }, run.kind === "scan" ? "Click a position to see what was found there." : "Names of the spots are in the table below."),
+    ...(run.zones.length ? [h("h2", {}, "Zone axes"), zoneTable(run)] : []),
+    ...(run.components.length ? [h("h2", {}, "Components"), componentTable(run.components)] : []),
+    ...(run.evolution.length ? [h("h2", {}, "Evolution"), evolution(run)] : []),
+    h("h2", {}, "Calibration"), calibration(run),
+    h("h2", {}, "Compare"), compare(run),
+    h("h2", {}, "Take it along"), downloads(run));
+}
+
+async function showPicture(run: Run, name: string): Promise<void> {
+  if (!name) { imageView.redraw(); return; }
+  try {
+    const picture = await fetchFrame("run/picture", { path: run.path, name });
+    if (!picture) return;
+    const size = (picture.shape as [number, number]).map((n) => n * run.step_px) as [number, number];
+    showBase(picture, size, run.scale ? run.scale.step_a[1] / run.step_px : null);
+    if (state.file) say(`${name.replaceAll("_", " ")} of the run is shown, within its region; drag a ring to see the file again.`, "done");
+  } catch (error) {
+    say((error as Error).message);
+  }
+}
+
+async function showEvidence(y: number, x: number): Promise<void> {
+  const run = state.run;
+  if (run?.kind !== "scan" || !state.file) return;
+  const [top, left] = [run.roi?.[0][0] ?? 0, run.roi?.[1][0] ?? 0];
+  const [ny, nx] = run.shape;
+  if (y < top || x < left || y >= top + ny || x >= left + nx) { fill(evidence, h("p", { className: "quiet" }, "Outside the region of this run.")); return; }
+  try {
+    const found = await get<Evidence>("run/evidence", { path: run.path, y: y - top, x: x - left });
+    if (state.run !== run || state.probe[0] !== y || state.probe[1] !== x) return;
+    const scale = (run.calibration.scale?.value as number | undefined) ?? 1;
+    const centre = (run.calibration.centre_px?.value as [number, number] | undefined) ?? state.file.centre_px!;
+    const step = state.file.step_inv_a!;
+    // Spots are stored in the fitted calibration: 1/Å as stored, times the fitted scale.
+    const px = (k: [number, number], factor: number): [number, number] => [centre[0] + (k[0] * factor) / step[0], centre[1] + (k[1] * factor) / step[1]];
+    const fitted = run.calibration.anisotropy || found.candidates.some((c) => c.zone) ? scale : 1;
+    setMarks({
+      circles: [
+        ...found.spots.map(([ky, kx]) => ({ px: px([ky, kx], fitted), colour: "#ffffff" })),
+        ...found.candidates.filter((c) => c.presence >= 0.1).flatMap((c) => c.reflections_inv_a.map((k) => ({ px: px(k, fitted), colour: c.colour }))),
+      ],
+      outlines: [], note: `Pattern at (${y}, ${x}): ${found.spots.length} spots${found.valid ? "" : "; not valid"}`,
+    });
+    const zone = (c: Evidence["candidates"][number]) => (c.zone ? `[${c.zone.join(" ")}] ${number(c.rotation_deg, 3)}°${c.off_zone_deg ? `, ${number(c.off_zone_deg, 2)}° off` : ""}` : "");
+    fill(evidence, candidateList(found.candidates.map((c) => ({ ...c, zone: c.presence > 0.1 ? zone(c) : "" }))));
+  } catch (error) {
+    say((error as Error).message);
+  }
+}
+
+function zoneTable(run: Run): HTMLElement {
+  return h("table", {}, h("tbody", {}, ...run.zones.slice(0, 12).map((row) => h("tr", {}, h("td", {}, row.phase), h("td", {}, `[${row.zone.join(" ")}]`), h("td", {}, `${row.n} positions`)))));
+}
+
+function calibration(run: Run): HTMLElement {
+  const value = (v: number | number[]) => (Array.isArray(v) ? v.map((n) => number(n, 5)).join(", ") : number(v, 5));
+  return h("table", {}, h("tbody", {}, ...Object.entries(run.calibration).map(([key, entry]) => h("tr", {}, h("td", {}, key), h("td", {}, value(entry.value)), h("td", { className: "quiet" }, `${entry.source}${entry.relative_sigma === null ? "" : `, ± ${percent(entry.relative_sigma)}`}`)))));
+}
+
+function evolution(run: Run): HTMLElement {
+  const chart = h("canvas", { className: "chart", width: 640, height: 300, role: "img", aria: { label: "Share of the image over time, by phase" } });
+  const context = chart.getContext("2d")!;
+  const rows = run.evolution.map((row) => ({ phase: row.phase!, t: Number(row.time_s || row.frame), f: Number(row.fraction || 0) }));
+  const [t0, t1] = [Math.min(...rows.map((r) => r.t)), Math.max(...rows.map((r) => r.t))];
+  const top = Math.max(...rows.map((r) => r.f), 0.01);
+  context.font = "22px system-ui, sans-serif";
+  context.fillStyle = "#888";
+  context.fillText(percent(top), 4, 24);
+  context.fillText(run.evolution[0]?.time_s ? `${number(t1, 4)} s` : `frame ${t1}`, 500, 294);
+  run.phases.forEach((phase, i) => {
+    context.strokeStyle = run.colours[i]!;
+    context.lineWidth = 4;
+    context.beginPath();
+    for (const { t, f } of rows.filter((r) => r.phase === phase)) context.lineTo(20 + (600 * (t - t0)) / (t1 - t0 || 1), 270 - (235 * f) / top);
+    context.stroke();
+  });
+  return chart;
+}
+
+function compare(run: Run): HTMLElement {
+  const names: [string, string][] = [["", "choose a run"], ...[...document.querySelectorAll<HTMLElement>(".entry.run")].filter((e) => e.dataset.path !== run.path).map((e): [string, string] => [e.dataset.path!, e.title])];
+  const pick = select("Run to compare with", names, "", (path) => void load(path));
+  const load = async (path: string) => {
+    other = null;
+    shown = "this";
+    fill(comparison);
+    if (!path) { draw(); return; }
+    try {
+      const second = await get<Run>("run", { path });
+      const frame = await fetchFrame("run/map", { path, frame: second.n_frames === null ? null : 0 });
+      if (!frame || !map || frame.shape.slice(1).join() !== map.shape.slice(1).join()) throw new Error("The maps differ in shape. Compare runs of the same file and region.");
+      other = { run: second, map: frame };
+      shown = "difference";
+      fill(comparison, select("What is shown", [["difference", "difference"], ["this", run.name], ["other", second.name]], "difference", (what) => { shown = what as typeof shown; draw(); }), h("p", {}));
+      draw();
+    } catch (error) {
+      say((error as Error).message);
+    }
+  };
+  return h("div", {}, pick, comparison);
+}
+
+function downloads(run: Run): HTMLElement {
+  const link = (text: string, href: string, newTab = false) => {
+    const out = h("a", { href, className: "button" }, text);
+    if (newTab) { out.target = "_blank"; out.rel = "noopener"; } else out.download = "";
+    return out;
+  };
+  return h("div", { className: "wrap" },
+    run.files.includes("report.html") ? link("Open the report", `api/run/file/report.html?${query({ path: run.path, show: true })}`, true) : null,
+    link("Everything (ZIP)", `api/run/zip?${query({ path: run.path })}`),
+    ...run.files.filter((name) => name !== "report.html").map((name) => link(name, `api/run/file/${name}?${query({ path: run.path })}`)),
+    run.command ? button("Copy as command", () => void copy(run.command!, "Command")) : null,
+    run.python ? button("Copy as Python", () => void copy(run.python!, "Python")) : null);
+}
+
+let followed = 0;
+let asking = false;
+
+/** Show the map of the run that is under way, as far as it is known. */
+function partial(): void {
+  const job = allJobs().find((one) => one.state === "running" && one.input === state.file?.path);
+  if (!job || asking || state.file?.kind !== "scan" || Date.now() - followed < 1500) return;
+  asking = true;
+  followed = Date.now();
+  void fetchFrame(`jobs/${job.id}/partial`).then((found) => {
+    if (!found || state.run) return;
+    const n = found.facts.phases as number;
+    const [, rows, columns] = found.shape as [number, number, number];
+    const size = rows * columns;
+    const data = n ? found.data.subarray(size) : new Uint8Array([...found.data.subarray(0, size), ...found.data.subarray(size)]);
+    const colours = n ? job.phases.map((_, i) => ["#e69f00", "#0072b2", "#009e73", "#cc79a7", "#f0e442", "#56b4e9", "#d55e00"][i] ?? "#bbbbbb") : ["#ffd34d"];
+    paintMap({ ...found, data: data as Uint8Array, shape: [colours.length + 1, rows, columns] }, { colours, threshold: 0.5, opacity: 0.75, phases: colours.map(() => true) }, canvas);
+    const [[y], [x]] = found.facts.roi as [[number, number], [number, number]];
+    setOverlay({ canvas, y, x, height: rows, width: columns, opacity: 1 });
+    imageView.canvas.dataset.partial = String(found.facts.known);
+  }).catch(() => { /* the run ended meanwhile */ }).finally(() => { asking = false; });
+}
