@@ -20,8 +20,10 @@ from friedel.spots.dog import Dog, filter_stack, find_spots
 Filter = Callable[[Case], AnyArray]
 #: Gains with which the detector reads a filtered picture, and significances from which a spot counts.
 GAINS = (1.0, 0.3, 0.1)
-SIGNIFICANCES = tuple(np.geomspace(2.0, 40.0, 25))
+SIGNIFICANCES = tuple(np.geomspace(2.0, 60.0, 28))
 TOLERANCE_PX = 2.0
+#: False spots per pattern without a crystal with which a filter counts as quiet.
+MAX_FALSE = 0.05
 
 
 def raw(case: Case) -> AnyArray:
@@ -101,18 +103,27 @@ class Tuned:
         return total([score(detect(self.apply(c), c, self.gain), c, self.significance) for c in cases])
 
 
-def tune(filters: list[Filter], cases: list[Case]) -> Tuned:
-    """Choose setting, gain and threshold with the best F1 on validation patterns."""
-    best, best_f1 = Tuned(filters[0], 1.0, 5.0), -1.0
+def tune(filters: list[Filter], cases: list[Case], nothing: list[Case]) -> tuple[Tuned, Tuned]:
+    """Choose setting, gain and threshold with the best F1 on validation patterns: any, and of those that keep quiet.
+
+    Quiet is what sees at most ``MAX_FALSE`` spots in a pattern of ``nothing``.
+    """
+    loose = quiet = Tuned(filters[0], 1.0, float(SIGNIFICANCES[-1]))
+    loose_f1 = quiet_f1 = -1.0
     for apply in filters:
-        images = [apply(case) for case in cases]
+        images, empty = ([apply(case) for case in some] for some in (cases, nothing))
         for gain in GAINS if apply is not raw else (1.0,):
-            found = [detect(image, case, gain) for image, case in zip(images, cases, strict=True)]
+            found, false = ([detect(image, case, gain) for image, case in zip(a, b, strict=True)]
+                            for a, b in ((images, cases), (empty, nothing)))  # fmt: skip
             for significance in SIGNIFICANCES:
+                here = Tuned(apply, gain, float(significance))
                 f1 = total([score(f, c, significance) for f, c in zip(found, cases, strict=True)]).f1
-                if f1 > best_f1:
-                    best, best_f1 = Tuned(apply, gain, float(significance)), f1
-    return best
+                if f1 > loose_f1:
+                    loose, loose_f1 = here, f1
+                seen = total([score(f, c, significance) for f, c in zip(false, nothing, strict=True)]).false
+                if f1 > quiet_f1 and seen <= MAX_FALSE * len(nothing):
+                    quiet, quiet_f1 = here, f1
+    return loose, quiet
 
 
 def score_network(network: Network, cases: list[Case], trust: Trust | None = None) -> Score:
@@ -129,12 +140,12 @@ def read(network: Network, case: Case, probability: AnyArray, trust: Trust | Non
     """Turn a map of spots into spots, as a scan's are."""
     dog = Dog(sigma_inv_a=case.sigma_px * float(np.mean(case.grid.step_inv_a)))
     response = filter_stack(case.electrons[None], dog, case.grid)
-    spots = read_map(probability, trust or network.trust, response, case.annulus_inv_a)
+    spots = read_map(probability, trust or network.trust(case.electrons[None]), response, case.annulus_inv_a)
     return Found(case.grid.px_of(spots.k_inv_a).reshape(-1, 2), np.full(len(spots), np.inf))
 
 
 def tune_network(network: Network, cases: list[Case]) -> Trust:
-    """Choose the threshold with the best F1 on validation patterns, as for the filters."""
+    """Choose the threshold with the best F1 on validation patterns, as for the filters, whatever it sees in nothing."""
     maps = [look(network, case) for case in cases]
     trusts = [Trust(float(t)) for t in np.arange(0.04, 0.6, 0.04)]
     f1 = [

@@ -30,13 +30,17 @@ NOTHING = SpotPattern(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One pattern: what the camera gave in electrons, with spikes filled; what it should be; and its true spots."""
+    """One pattern: what the camera gave in electrons, with spikes filled; what it should be; and its true spots.
+
+    ``spot_electrons``: expected in each spot.
+    """
 
     electrons: Float32Array
     expected: FloatArray
     grid: ReciprocalGrid
     spot_px: FloatArray
     spot_kind: IntArray
+    spot_electrons: FloatArray
     width_px: float
     radius_px: float
 
@@ -101,7 +105,7 @@ def expose_case(
     background = np.maximum(expected[tuple(nearest.T)] - 2.0 * light / area, 0.0)
     kind = judge_spots(px, light, background, noise.dose_electrons, width, radius)
     prepared = prepare(np.maximum(electrons, 0.0)[None], 1.0, None)[0]
-    return Case(prepared, expected, grid, px, kind, width, radius)
+    return Case(prepared, expected, grid, px, kind, light, width, radius)
 
 
 def make_cases(

@@ -136,6 +136,6 @@ def _asked(network: Network, images: Float32Array, cases: list[Case]) -> list[Fo
     for i, case in enumerate(cases):
         dog = Dog(sigma_inv_a=case.sigma_px * _STEP_INV_A)
         response = filter_stack(images[i : i + 1], dog, grid)
-        spots = read_map(probability[i : i + 1], network.trust, response, case.annulus_inv_a)
+        spots = read_map(probability[i : i + 1], network.trust(images[i : i + 1]), response, case.annulus_inv_a)
         found.append(Found(grid.px_of(spots.k_inv_a).reshape(-1, 2), np.full(len(spots), np.inf)))
     return found

@@ -104,7 +104,7 @@ def draw_real(network: Network, path: Path, real: Real) -> Figure:
     response = filter_stack(electrons, detector, survey.scan.grid)
     centre = denoiser.centre_px[row, column][None]
     probability = map_spots(network, electrons, centre, response.sigma_px)
-    found = read_map(probability, network.trust, response, annulus, valid=survey.scan.valid)
+    found = read_map(probability, network.trust(electrons), response, annulus, valid=survey.scan.valid)
     classical = find_spots(response, detector, annulus, valid=survey.scan.valid)
     figure = Figure(figsize=(7.2, 3.8), layout="constrained")
     axes = figure.subplots(1, 2)
@@ -124,7 +124,7 @@ def _show_denoised(ax: Axes, survey: Survey, denoiser: ScanDenoiser, position: t
     denoised, probability = denoiser.look(gathered[1:2], slice(row, row + 1), slice(0, survey.scan.scan_shape[1]))
     detector = tuned_detector(survey, ScanOptions(), (0.3, 0.9), "hexagon")
     response = filter_stack(gathered[1, column][None], detector, survey.scan.grid)
-    trust = denoiser.network.trust
+    trust = denoiser.network.trust(gathered[1, column][None])
     spots = read_map(probability[0, column][None], trust, response, (0.3, 0.9), valid=survey.scan.valid)
     _show(ax, denoised[0, column] / amount[1, column], survey.scan.grid.px_of(spots.k_inv_a).reshape(-1, 2))
 

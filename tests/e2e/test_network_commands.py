@@ -132,8 +132,8 @@ def test_a_denoiser_is_trained_and_goes_on_where_it_was_left(
     pytest.importorskip("torch")
     from friedel.nets.training import finish
 
-    monkeypatch.setattr(finish, "_PATTERNS", 2)
-    monkeypatch.setattr(finish, "_NEGATIVES", 3)
+    monkeypatch.setattr(finish, "_VALIDATION", (2, 3))
+    monkeypatch.setattr(finish, "_TEST", (2, 3))
     recipe, out = tmp_path / "tiny.toml", tmp_path / "run"
     recipe.write_text(TINY.format(steps=2), encoding="utf-8")
     options = ("--recipe", recipe, "--materials", materials, "--out", out, "--device", "cpu", "--threads", "1")

@@ -14,7 +14,7 @@ from friedel.core.images import Pattern, PatternScan
 from friedel.nets.cards import DEFAULT_WEIGHTS, WeightsError, find_card, shipped_names, verify_weights
 from friedel.nets.denoise import ScanDenoiser, denoise_scan
 from friedel.nets.detector import NetDetector, map_spots, sum_pixels
-from friedel.nets.inference import Network, invert_about, load_network, stabilise, unstabilise
+from friedel.nets.inference import Network, invert_about, load_network, stabilise, trust_at, unstabilise
 from friedel.nets.spot_map import Trust, find_peaks
 from friedel.patterns.survey import survey_scan
 from friedel.spots.dog import Dog
@@ -132,11 +132,46 @@ def test_a_lone_maximum_must_be_surer_than_one_of_many() -> None:
     image = np.zeros((2, 30, 30), dtype=np.float32)
     image[0, 5, 5] = 0.7
     image[1, [5, 10, 15, 20], [5, 10, 15, 20]] = 0.7
-    pattern, _, height = find_peaks(image, Trust(0.5, doubt=0.05))
+    pattern, _, height = find_peaks(image, Trust(0.5, sure=0.9))
     assert pattern.tolist() == [1, 1, 1, 1]
     np.testing.assert_allclose(height, 0.7)
     assert len(find_peaks(image, Trust(0.5))[0]) == 5
     assert len(find_peaks(image, Trust(0.8))[0]) == 0
+    assert find_peaks(image, Trust(np.array([0.5, 0.8])))[0].tolist() == [0]
+
+
+def test_a_faint_spot_counts_beside_a_sure_one_unless_that_one_is_the_beam() -> None:
+    image = np.zeros((1, 30, 30), dtype=np.float32)
+    image[0, 15, 15], image[0, 5, 5] = 0.95, 0.2
+    trust = Trust(0.1, sure=0.6)
+    assert find_peaks(image, trust)[1].tolist() == [[15, 15], [5, 5]]
+    allowed = np.ones((30, 30), dtype=bool)
+    allowed[12:18, 12:18] = False
+    assert len(find_peaks(image, trust, allowed)[0]) == 0
+
+
+def test_trust_follows_the_electrons_that_a_pattern_shows(network: Network) -> None:
+    points = network.card.points
+    assert [p.electrons for p in points] == sorted(p.electrons for p in points)
+    levels = [1.0, points[0].electrons, np.sqrt(points[0].electrons * points[1].electrons), 1e9]
+    trust = trust_at(points, np.array(levels))
+    halfway = (points[0].threshold + points[1].threshold) / 2
+    np.testing.assert_allclose(trust.threshold, [points[0].threshold] * 2 + [halfway, points[-1].threshold])
+    np.testing.assert_allclose(trust.sure[[0, 3]], [points[0].sure, points[-1].sure])
+    of_patterns = network.trust(np.full((1, 10, 10), points[1].electrons / 100.0))
+    assert of_patterns.threshold == pytest.approx(points[1].threshold)
+
+
+@pytest.mark.parametrize("electrons", [30.0, 100.0, 1000.0, 10000.0])
+def test_few_spots_are_seen_where_there_is_no_crystal(network: Network, electrons: float) -> None:
+    rows, columns = np.indices((64, 80))
+    radius = np.hypot(rows - CENTRE[0], columns - CENTRE[1])
+    film = np.exp(-0.5 * (radius / 9.0) ** 2) / 300.0 + np.exp(-0.5 * ((radius - 22.0) / 3.0) ** 2) / 900.0
+    light = film + 0.6 * np.exp(-0.5 * (radius / 1.1) ** 2)
+    counts = np.random.default_rng(5).poisson(electrons * light / light.sum(), (60, 64, 80)).astype(np.float32)
+    probability = network.run(counts, np.tile(CENTRE, (60, 1)))[1]
+    found, _, _ = find_peaks(probability, network.trust(counts), radius > 4.0)
+    assert len(found) <= 6
 
 
 @pytest.fixture(scope="module")
@@ -191,12 +226,14 @@ def test_stated_errors_of_positions_cover_the_real_ones(network: Network) -> Non
     grid = ReciprocalGrid((0.02, 0.02), CENTRE)
     angle = 0.2 + np.arange(6) * np.pi / 3
     true = np.array(CENTRE) + 18.0 * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    pulls = []
+    pulls, away = [], []
     for counts in _counts(12, dose=1500.0, seed=9):
         spots = NetDetector(network, Dog(sigma_inv_a=1.1 * 0.02)).find(Pattern(counts, grid), (0.15, 0.6))
         apart = grid.px_of(spots.k_inv_a)[:, None] - true[None]
         nearest = np.hypot(*apart.transpose(2, 0, 1)).argmin(axis=1)
         pulls.append(apart[np.arange(len(spots)), nearest] / (spots.sigma_inv_a / 0.02))
-    pull = np.concatenate(pulls)
-    assert len(pull) >= 60
-    assert 0.4 < np.sqrt((pull**2).mean()) < 1.8
+        away.append(np.hypot(*apart[np.arange(len(spots)), nearest].T))
+    is_true = np.concatenate(away) < 2.0
+    assert is_true.sum() >= 60
+    assert is_true.mean() > 0.95
+    assert 0.7 < np.sqrt((np.concatenate(pulls)[is_true] ** 2).mean()) < 1.3

@@ -127,8 +127,8 @@ def weights(crystals, tmp_path_factory):
     """A tiny network that was trained a little, exported with its card."""
     folder = tmp_path_factory.mktemp("weights")
     patch = pytest.MonkeyPatch()
-    patch.setattr(finishing, "_PATTERNS", 2)
-    patch.setattr(finishing, "_NEGATIVES", 4)
+    patch.setattr(finishing, "_VALIDATION", (2, 4))
+    patch.setattr(finishing, "_TEST", (2, 4))
     trained = loop.train(TINY.model_copy(update={"learning_rate": 0.05}), *crystals, folder)
     parts = {"train": crystals[0], "validation": crystals[1], "test": load_phases(["lif"]).crystals}
     card = finishing.finish(TINY, trained, parts, folder)
@@ -176,6 +176,6 @@ def test_weights_that_were_tampered_with_are_refused(weights, tmp_path):
 def test_a_card_with_a_wrong_entry_is_refused_by_name(weights):
     path, _ = weights
     values = load_card(path).model_dump(mode="json")
-    for name, value in (("threshold", 1.5), ("sha256", "abc"), ("preprocessing", {"transform": "log"})):
+    for name, value in (("points", []), ("sha256", "abc"), ("preprocessing", {"transform": "log"})):
         with pytest.raises(CorruptFileError, match=name):
             parse_card(values | {name: value}, path)

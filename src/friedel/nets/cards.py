@@ -111,16 +111,27 @@ class _Card(_Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     parameters: Annotated[int, Field(ge=1)]
     architecture: Architecture
-    threshold: Annotated[float, Field(gt=0, lt=1)]
     training: Training
     limits: tuple[str, ...]
 
 
+class OperatingPoint(_Strict):
+    """When spots count in patterns that show so many electrons; see ``spot_map.Trust``."""
+
+    electrons: Annotated[float, Field(gt=0)]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    sure: Annotated[float, Field(ge=0)]
+
+
 class WeightCard(_Card):
-    """The card of a denoiser; ``threshold`` and ``doubt``, see ``spot_map.Trust``, are chosen on validation data."""
+    """The card of a denoiser.
+
+    ``points`` are chosen on validation data, by rising electrons; between them, both numbers are interpolated over the
+    logarithm of the electrons.
+    """
 
     preprocessing: Preprocessing
-    doubt: Annotated[float, Field(gt=0, le=1)]
+    points: Annotated[tuple[OperatingPoint, ...], Field(min_length=1)]
     metrics: tuple[Metric, ...]
 
 
@@ -132,6 +143,7 @@ class SegmenterCard(_Card):
     """
 
     preprocessing: SpectrumPreprocessing
+    threshold: Annotated[float, Field(gt=0, lt=1)]
     mask_threshold: Annotated[float, Field(gt=0, lt=1)]
     metrics: tuple[SegmenterMetric, ...]
 

@@ -106,7 +106,8 @@ class ScanDenoiser:
     def find_spots(self, rows: GatheredRows, response: DogResponse, annulus_inv_a: tuple[float, float]) -> Spots:
         """Find the spots of gathered rows, which are filtered already; intensities are those of one pattern."""
         probability = map_spots(self.network, rows.electrons, rows.centre_px, response.sigma_px)
-        spots = read_map(probability, self.network.trust, response, annulus_inv_a, valid=self.valid)
+        trust = self.network.trust(rows.electrons)
+        spots = read_map(probability, trust, response, annulus_inv_a, valid=self.valid)
         share = np.repeat(rows.amount, np.diff(spots.offsets))
         return replace(spots, intensity=spots.intensity / share)
 

@@ -44,7 +44,7 @@ class NetDetector:
         response = filter_stack(stack, self.width, pattern.grid, gain=gain, valid=pattern.valid)
         electrons = prepare(stack, gain, pattern.valid)
         probability = map_spots(self.network, electrons, np.array([pattern.grid.centre_px]), response.sigma_px)
-        return read_map(probability, self.network.trust, response, annulus_inv_a, valid=pattern.valid)
+        return read_map(probability, self.network.trust(electrons), response, annulus_inv_a, valid=pattern.valid)
 
 
 def map_spots(network: Network, electrons: Float32Array, centre_px: FloatArray, sigma_px: float) -> Float32Array:
@@ -96,9 +96,7 @@ def read_map(
     latter, or that of the map where it is smaller.
     """
     ring = annulus_mask(response.grid, probability.shape[1:], annulus_inv_a, valid)
-    pattern, px, _ = find_peaks(probability, trust)
-    inside = ring[tuple(np.rint(px).astype(int).clip(0, np.array(ring.shape) - 1).T)]
-    pattern, px = pattern[inside], px[inside]
+    pattern, px, _ = find_peaks(probability, trust, ring)
     intensity, _ = response.flux(pattern, px)
     at = (pattern, *np.rint(px).astype(int).clip(0, np.array(ring.shape) - 1).T)
     counted = position_sigma(intensity, response.background[at].astype(np.float64), response.sigma_px)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
 from friedel.core.errors import DataError
-from friedel.nets.cards import WeightCard, WeightsError, find_card, verify_weights
+from friedel.nets.cards import OperatingPoint, WeightCard, WeightsError, find_card, verify_weights
 from friedel.nets.spot_map import Trust
 
 #: Anscombe's transform, 0 at 0 counts.
@@ -33,10 +35,9 @@ class Network:
     card: WeightCard
     path: Path
 
-    @property
-    def trust(self) -> Trust:
-        """When a maximum of the spot map counts as a spot."""
-        return Trust(self.card.threshold, self.card.doubt)
+    def trust(self, electrons: AnyArray) -> Trust:
+        """When maxima of the spot maps of these patterns (n, ky, kx) count as spots."""
+        return trust_at(self.card.points, electrons.sum(axis=(1, 2), dtype=np.float64))
 
     def run(self, electrons: AnyArray, centre_px: FloatArray) -> tuple[Float32Array, Float32Array]:
         """Denoise patterns and find where spots are.
@@ -92,6 +93,16 @@ def load_network(name_or_path: str) -> Network:
     return Network(card, card_path.parent / card.file)
 
 
+def trust_at(points: Sequence[OperatingPoint], electrons: FloatArray) -> Trust:
+    """Interpolate operating points for patterns that show so many electrons (n,)."""
+    at = np.log(np.maximum(electrons, 1.0))
+    known = np.log([point.electrons for point in points])
+    return Trust(
+        np.interp(at, known, [point.threshold for point in points]),
+        np.interp(at, known, [point.sure for point in points]),
+    )
+
+
 def stabilise(electrons: AnyArray) -> Float32Array:
     """Transform Poisson counts to unit variance, 0 at 0: 2 sqrt(n + 3/8) - 2 sqrt(3/8) (Anscombe 1948, eq. 2.1)."""
     return np.asarray(2.0 * np.sqrt(np.maximum(electrons, 0.0) + _THREE_EIGHTHS) - _AT_ZERO, dtype=np.float32)
@@ -127,7 +138,11 @@ def prepare(patterns: AnyArray, gain: float, valid: BoolArray | None) -> Float32
 
 @lru_cache(maxsize=4)
 def open_session(path: str, sha256: str) -> Any:
-    """Open the weights in this process, on one thread."""
+    """Open the weights in this process, on one thread.
+
+    Without this setting ONNX Runtime 1.31 reports its use to its maker over the network.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -10,6 +10,8 @@ from friedel.core.arrays import FloatArray, IntArray
 
 #: Kinds of true spots: to be found; too faint to be asked for, and not wrong if found.
 FAINT, WANTED = 1, 2
+#: Verdicts on found spots: there is none; it is true; it is at a faint one.
+FALSE, HIT, EXCUSED = range(3)
 #: A spot is to be found if it holds this share of the electrons or this signal to noise; fainter ones, down to the last
 #: figure, are neither right nor wrong.
 SPOT_SHARE, SPOT_SNR, FAINT_SNR = 1e-3, 3.0, 0.3
@@ -66,30 +68,45 @@ class Score:
 
 
 def score_spots(found_px: FloatArray, true_px: FloatArray, kind: IntArray, tolerance_px: float | FloatArray) -> Score:
-    """Match the spots found in one pattern (M, 2), best first, with the true ones (N, 2).
+    """Match the spots found in one pattern (M, 2), best first, with the true ones (N, 2), and count."""
+    verdict, distance = match_spots(found_px, true_px, kind, tolerance_px)
+    hits, false = int((verdict == HIT).sum()), int((verdict == FALSE).sum())
+    wanted = int((kind == WANTED).sum())
+    return Score(hits, false, wanted - hits, float((distance[verdict == HIT] ** 2).sum()), 1)
 
-    A true spot is matched once, by the first found spot for which it is the nearest one left within the tolerance;
-    a second one there is false. A spot found at a faint one is neither right nor false. The tolerance may be one for
-    each true spot (N,).
+
+def match_spots(
+    found_px: FloatArray, true_px: FloatArray, kind: IntArray, tolerance_px: float | FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Say of each spot found in one pattern (M, 2), best first, whether it is true, and how far off it is, in px.
+
+    A true spot (N, 2) is matched once, by the first found spot for which it is the nearest one left within the
+    tolerance; a second one there is false. A spot found at a faint one is neither right nor false. The tolerance may be
+    one for each true spot (N,). What comes later in the list changes nothing for what comes before.
+
+    Returns
+    -------
+    verdict (M,), HIT, FALSE or EXCUSED, and distance of the hits (M,), infinite for others.
     """
     wanted, faint = true_px[kind == WANTED], true_px[kind == FAINT]
     reach = np.broadcast_to(tolerance_px, kind.shape)
     reach_wanted, reach_faint = reach[kind == WANTED], reach[kind == FAINT]
     is_free = np.ones(len(wanted), dtype=bool)
-    hits, false, squared = 0, 0, 0.0
+    verdict = np.full(len(found_px), FALSE)
+    off = np.full(len(found_px), np.inf)
     near_faint = np.zeros(len(found_px), dtype=bool)
     if len(faint) and len(found_px):
         near_faint = (np.hypot(*(found_px[:, None] - faint).transpose(2, 0, 1)) <= reach_faint).any(axis=1)
-    for px, excused in zip(found_px, near_faint, strict=True):
+    for i, px in enumerate(found_px):
         distance = np.hypot(*(wanted - px).T)
         distance = np.where(is_free & (distance <= reach_wanted), distance, np.inf)
         if np.isfinite(distance).any():
             nearest = int(distance.argmin())
             is_free[nearest] = False
-            hits, squared = hits + 1, squared + float(distance[nearest] ** 2)
-        elif not excused:
-            false += 1
-    return Score(hits, false, int(is_free.sum()), squared, 1)
+            verdict[i], off[i] = HIT, distance[nearest]
+        elif near_faint[i]:
+            verdict[i] = EXCUSED
+    return verdict, off
 
 
 def judge_spots(

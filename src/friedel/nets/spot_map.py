@@ -7,31 +7,46 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from friedel.core.arrays import AnyArray, FloatArray, IntArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 
 #: A maximum is at most this far from the middle of its pixel.
 _MAX_OFFSET_PX = 0.75
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trust:
-    """When a maximum of a map counts as a spot.
+    """When a maximum of a map counts as a spot, for all patterns or for each of n.
 
     Parameters
     ----------
     threshold
-        Least probability.
-    doubt
-        Largest probability that all maxima of a pattern are false, were they independent; beyond, none of them counts.
-        A single maximum must be nearly sure, and many need not be.
+        Least probability of a spot, a number or (n,).
+    sure
+        Least ``evidence`` of a pattern for any of its spots to count, a number or (n,).
     """
 
-    threshold: float
-    doubt: float = 1.0
+    threshold: float | FloatArray
+    sure: float | FloatArray = 0.0
 
 
-def find_peaks(probability: AnyArray, trust: Trust) -> tuple[IntArray, FloatArray, FloatArray]:
+def evidence_of(pattern: IntArray, height: FloatArray, n: int) -> FloatArray:
+    """Evidence (n,) for a crystal in each of n patterns, from the heights of its maxima: (sum h^3)^(1/3).
+
+    A lone maximum is worth its height. Many that are less sure make up for it slowly, since they tend to be false
+    together; the power did best on validation crystals, from 1 (their sum) to infinity (the highest alone).
+    """
+    return np.asarray(np.cbrt(np.bincount(pattern, weights=height**3, minlength=n)), dtype=np.float64)
+
+
+def find_peaks(
+    probability: AnyArray, trust: Trust, allowed: BoolArray | None = None
+) -> tuple[IntArray, FloatArray, FloatArray]:
     """Find the maxima of maps (n, ky, kx) that count as spots.
+
+    Parameters
+    ----------
+    allowed
+        Pixels (ky, kx) or (n, ky, kx) in which there may be spots; maxima elsewhere are no evidence either.
 
     Returns
     -------
@@ -42,10 +57,11 @@ def find_peaks(probability: AnyArray, trust: Trust) -> tuple[IntArray, FloatArra
     A network that is sure draws a Gaussian, whose logarithm is a parabola.
     """
     top = ndimage.maximum_filter(probability, size=(1, 3, 3), mode="nearest")
-    index = np.argwhere((probability >= trust.threshold) & (probability == top))
+    threshold, sure = (np.broadcast_to(value, len(probability)) for value in (trust.threshold, trust.sure))
+    is_peak = (probability >= threshold[:, None, None]) & (probability == top)
+    index = np.argwhere(is_peak if allowed is None else is_peak & allowed)
     height = probability[tuple(index.T)].astype(np.float64)
-    nothing = np.bincount(index[:, 0], weights=np.log1p(-np.minimum(height, 1.0 - 1e-6)), minlength=len(probability))
-    believed = nothing[index[:, 0]] <= np.log(trust.doubt)
+    believed = (evidence_of(index[:, 0], height, len(probability)) >= sure)[index[:, 0]]
     index, height = index[believed], height[believed]
     order = np.lexsort((-height, index[:, 0]))
     index, height = index[order], height[order]

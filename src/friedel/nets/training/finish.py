@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from friedel.crystal import Crystal
-from friedel.nets.cards import Metric, Preprocessing, Training, WeightCard, dump_card
-from friedel.nets.spot_map import Trust
+from friedel.nets.cards import Metric, OperatingPoint, Preprocessing, Training, WeightCard, dump_card
+from friedel.nets.inference import trust_at
+from friedel.nets.scoring import Score
 from friedel.nets.training.export import export_onnx, hash_crystals
 from friedel.nets.training.generator import Batch, PatternRanges, generate
 from friedel.nets.training.kinematics import Bank, build_bank
 from friedel.nets.training.loop import Trained
 from friedel.nets.training.networks import Denoiser
 from friedel.nets.training.recipe import DenoiserRecipe
+from friedel.nets.training.trust import Judged, choose_points, join, judge_maps
 from friedel.nets.training.validation import DOSES, at_dose, run_network, score_at
 
-#: False spots per pattern of vacuum, amorphous film or noise that a trust may let through on validation patterns.
-MAX_FALSE = 0.02
-_PATTERNS, _NEGATIVES = 120, 600
-_THRESHOLDS = np.round(np.arange(0.20, 0.91, 0.05), 2)
-_DOUBTS = (1.0, 0.5, 0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.05, 0.02, 0.01)
-_SEEDS = {"validation": 3, "test": 4}
+#: Patterns with and without crystals at each dose, to choose by and to test with, and how many are looked at together.
+_VALIDATION, _TEST, _TOGETHER = (200, 900), (120, 300), 100
+_VALIDATION_SEED, _TEST_SEED = 3, 4
 _LIMITS = (
     "Trained on simulated patterns alone, with single and two-beam intensities, scrambled at random for the rest.",
     "Counts must be in electrons: a gain that is off by more than 30 % is outside of what was trained.",
     "Spots of 0.5 to 2.5 px (one sigma) or disks of up to 9 px radius; doses of 30 to 30,000 electrons per pattern.",
-    "The threshold holds for cameras that count; where light spreads between pixels, expect more false spots.",
+    "Few false spots are promised for cameras that count; where light spreads between pixels, expect more.",
+    "The edges of a beam stop look like spots: leave them out of the ring in which spots are sought.",
     "A denoised pattern is an estimate: measure intensities on the counts.",
 )
 
@@ -41,7 +39,7 @@ _LIMITS = (
 def finish(
     recipe: DenoiserRecipe, trained: Trained, crystals: dict[str, Sequence[Crystal]], out: Path, *, version: int = 1
 ) -> Path:
-    """Choose the threshold, measure on the test crystals, and write weights and card; return the card's path.
+    """Choose when spots count, measure on the test crystals, and write weights and card; return the card's path.
 
     Parameters
     ----------
@@ -50,8 +48,8 @@ def finish(
     """
     network = trained.network.cpu().eval()
     banks = {part: build_bank(crystals[part], max_zones=recipe.max_zones) for part in ("validation", "test")}
-    trust = choose_trust(network, banks["validation"], recipe.ranges)
-    metrics = measure(network, banks["test"], recipe.ranges, trust, "test")
+    points = choose_points(judge(network, banks["validation"], recipe.ranges))
+    metrics = measure(network, banks["test"], recipe.ranges, points)
     weights = out / f"{recipe.name}.onnx"
     sha256 = export_onnx(network, weights)
     card = WeightCard(
@@ -66,8 +64,7 @@ def finish(
         preprocessing=Preprocessing(
             stride=recipe.architecture.stride, max_electrons=recipe.ranges.noise.dose_electrons.high
         ),
-        threshold=trust.threshold,
-        doubt=trust.doubt,
+        points=points,
         training=Training(
             recipe=recipe.model_dump(mode="json"),
             recipe_sha256=recipe.digest,
@@ -86,47 +83,63 @@ def finish(
     return path
 
 
-def choose_trust(network: Denoiser, bank: Bank, ranges: PatternRanges) -> Trust:
-    """Find the trust with the best mean F1 over the doses among those that see few spots where there are none."""
-    batches, nothing = _patterns(bank, ranges, _SEEDS["validation"])
-    maps = [run_network(network, batch)[1] for batch in batches]
-    empty = run_network(network, nothing)[1]
-    best, best_f1 = Trust(float(_THRESHOLDS[-1])), -1.0
-    for threshold, doubt in itertools.product(_THRESHOLDS, _DOUBTS):
-        trust = Trust(float(threshold), doubt)
-        if score_at(empty, nothing, trust).false > MAX_FALSE * len(nothing.kind):
-            continue
-        f1 = float(np.mean([score_at(m, b, trust).f1 for m, b in zip(maps, batches, strict=True)]))
-        if f1 > best_f1:
-            best, best_f1 = trust, f1
-    return best
+def judge(network: Denoiser, bank: Bank, ranges: PatternRanges) -> Judged:
+    """Judge what a network sees in validation patterns of all doses, with and without crystals."""
+    return join(
+        [
+            judge_maps(run_network(network, batch)[1], batch)
+            for dose in DOSES
+            for kinds, n in zip((_crystals_of, _nothing_of), _VALIDATION, strict=True)
+            for batch in _patterns(bank, at_dose(kinds(ranges), dose), n, (_VALIDATION_SEED, dose))
+        ]
+    )
 
 
-def measure(network: Denoiser, bank: Bank, ranges: PatternRanges, trust: Trust, part: str) -> tuple[Metric, ...]:
-    """Score a network at each dose on patterns of the crystals of a part that it was not trained on."""
-    batches, nothing = _patterns(bank, ranges, _SEEDS[part])
-    false = score_at(run_network(network, nothing)[1], nothing, trust).false / len(nothing.kind)
+def measure(
+    network: Denoiser, bank: Bank, ranges: PatternRanges, points: Sequence[OperatingPoint]
+) -> tuple[Metric, ...]:
+    """Score a network at each dose on patterns of the test crystals."""
+
+    def score(ranges: PatternRanges, n: int, dose: int) -> Score:
+        total = Score()
+        for batch in _patterns(bank, at_dose(ranges, dose), n, (_TEST_SEED, dose)):
+            trust = trust_at(points, batch.counts.sum(dim=(1, 2)).double().cpu().numpy())
+            total += score_at(run_network(network, batch)[1], batch, trust)
+        return total
+
     out = []
-    for dose, batch in zip(DOSES, batches, strict=True):
-        score = score_at(run_network(network, batch)[1], batch, trust)
+    for dose in DOSES:
+        found, none = (
+            score(kinds(ranges), n, dose) for kinds, n in zip((_crystals_of, _nothing_of), _TEST, strict=True)
+        )
         out.append(
             Metric(
-                test_set=f"{part} crystals, simulated",
+                test_set="test crystals, simulated",
                 dose_electrons=float(dose),
-                f1=round(score.f1, 4),
-                precision=round(score.precision, 4),
-                recall=round(score.recall, 4),
-                error_px=round(score.error_px, 4),
-                false_on_nothing=round(false, 4),
+                f1=round(found.f1, 4),
+                precision=round(found.precision, 4),
+                recall=round(found.recall, 4),
+                error_px=round(found.error_px, 4),
+                false_on_nothing=round(none.false / none.patterns, 4),
             )
         )
     return tuple(out)
 
 
-def _patterns(bank: Bank, ranges: PatternRanges, seed: int) -> tuple[tuple[Batch, ...], Batch]:
-    """Patterns of crystals at each dose, and patterns without any, those by cameras that count electrons."""
-    some = replace(ranges, negatives=(0.0, 0.0, 0.0))
-    counting = replace(ranges.noise, detector=replace(ranges.noise.detector, counting_chance=1.0))
-    none = replace(ranges, negatives=(0.3, 0.4, 0.3), noise=counting)
-    batches = tuple(generate(bank, at_dose(some, dose), _PATTERNS, (seed, i)) for i, dose in enumerate(DOSES))
-    return batches, generate(bank, none, _NEGATIVES, (seed, len(DOSES)))
+def _patterns(bank: Bank, ranges: PatternRanges, n: int, seed: tuple[int, int]) -> Iterator[Batch]:
+    """Make n patterns, some at a time."""
+    for start in range(0, n, _TOGETHER):
+        yield generate(bank, ranges, min(_TOGETHER, n - start), (*seed, start))
+
+
+def _crystals_of(ranges: PatternRanges) -> PatternRanges:
+    return replace(ranges, negatives=(0.0, 0.0, 0.0))
+
+
+def _nothing_of(ranges: PatternRanges) -> PatternRanges:
+    """Patterns without a crystal, by cameras that count electrons, without a beam stop, whose edges look like spots."""
+    counting = replace(ranges.noise.detector, counting_chance=1.0)
+    no_stop = replace(ranges.noise.stop_radius_px, chance=0.0)
+    return replace(
+        ranges, negatives=(0.3, 0.4, 0.3), noise=replace(ranges.noise, detector=counting, stop_radius_px=no_stop)
+    )

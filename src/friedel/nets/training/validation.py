@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from friedel.core.arrays import Float32Array
+from friedel.core.arrays import BoolArray, Float32Array, FloatArray
 from friedel.nets.scoring import Score, score_spots
 from friedel.nets.spot_map import Trust, find_peaks
 from friedel.nets.training.generator import CRYSTAL, Batch, PatternRanges, generate, network_input, stabilise
@@ -76,17 +76,24 @@ def validate(
 
 def score_at(probability: Float32Array, batch: Batch, trust: Trust) -> Score:
     """Score the spots of maps; those on the transmitted beam do not count."""
-    pattern, px, _ = find_peaks(probability, trust)
-    centre, radius = batch.centre_px.cpu().numpy(), batch.disk_radius_px.cpu().numpy()
-    beam = 2.5 * batch.spot_sigma_px.cpu().numpy() + radius
-    off_beam = np.hypot(*(px - centre[pattern]).T) >= beam[pattern]
+    pattern, px, _ = find_peaks(probability, trust, off_beam(batch))
     true_px, kind = batch.spot_px.cpu().numpy(), batch.spot_kind.cpu().numpy().copy()
     kind[batch.kind != CRYSTAL] = 0
-    total = Score()
-    for i in range(len(probability)):
-        tolerance = max(TOLERANCE_PX, 0.5 * float(radius[i]))
-        total += score_spots(px[(pattern == i) & off_beam], true_px[i], kind[i], tolerance)
-    return total
+    reach = tolerances_px(batch)
+    return sum((score_spots(px[pattern == i], true_px[i], kind[i], reach[i]) for i in range(len(probability))), Score())
+
+
+def off_beam(batch: Batch) -> BoolArray:
+    """Pixels (n, ky, kx) off the transmitted beam."""
+    rows, columns = np.indices(batch.counts.shape[1:])
+    y, x = batch.centre_px.cpu().numpy().T[:, :, None, None]
+    beam = 2.5 * batch.spot_sigma_px.cpu().numpy() + batch.disk_radius_px.cpu().numpy()
+    return np.asarray(np.hypot(rows - y, columns - x) >= beam[:, None, None])
+
+
+def tolerances_px(batch: Batch) -> FloatArray:
+    """How near a found spot must be (n,)."""
+    return np.asarray(np.maximum(TOLERANCE_PX, 0.5 * batch.disk_radius_px.double().cpu().numpy()))
 
 
 def run_network(network: Denoiser, batch: Batch) -> tuple[Float32Array, Float32Array]:
