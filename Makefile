@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types layers unit clean
+.PHONY: help demo test test-all lint types layers unit frontend frontend-check clean
 
 help:
 	@echo "make demo   map a simulated NMC811 scan and an SEI micrograph; the reports go to demo/"
 	@echo "make test   lint, types, layers and tests"
 	@echo "make test-all   also the tests that take minutes: damaged files, killed runs, full disks, cut networks"
+	@echo "make frontend   rebuild the web page (needs Node 20.19 or newer); commit what changes in src/friedel/web/static"
 	@echo "make clean  remove .venv and the demo's output"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -42,6 +43,18 @@ unit: $(STAMP)
 
 test-all: test
 	$(BIN)/python -m pytest -n auto -m slow
+
+frontend:
+	cd frontend && npm ci --no-audit --no-fund && npm run build
+
+# Fails if the page in the package is not what its sources give; without Node it says so and checks nothing.
+frontend-check:
+	@if node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
+	  && command -v npm >/dev/null; then \
+	  rm -rf build/committed-page && mkdir -p build && cp -r src/friedel/web/static build/committed-page && $(MAKE) frontend \
+	  && { diff -rq build/committed-page src/friedel/web/static \
+	    || { echo "the page in src/friedel/web/static is not what frontend/ gives: run make frontend and commit it"; exit 1; }; }; \
+	else echo "no Node 20.19 or newer with npm: the page is not rebuilt, so that its files are not checked"; fi
 
 clean:
 	rm -rf $(VENV) demo
