@@ -14,7 +14,6 @@ from friedel.core.errors import DataError
 from friedel.crystal import Crystal, PhaseSet, all_reflections
 from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
 
-_ELECTRON_REST_KEV = 510.99895
 #: Width in 1/Å of the fall of intensity with the excitation error that templates are picked and drawn with; wide, since
 #: the tilt is refined later.
 _PICK_BLUR_INV_A = 0.01
@@ -147,8 +146,7 @@ def _templates_of(
     table = all_reflections(crystal, high)
     radius = np.linalg.norm(table.g_inv_a, axis=1)
     inside = (radius >= low) & (table.f2 > 1e-6 * table.f2.max(initial=0.0))
-    gamma = 1.0 + beam.energy_kev / _ELECTRON_REST_KEV
-    coupling2 = table.f2[inside] * (beam.wavelength_a * gamma / (np.pi * crystal.volume_a3)) ** 2
+    coupling2 = table.f2[inside] * (beam.wavelength_a * beam.gamma / (np.pi * crystal.volume_a3)) ** 2
     frames = frames_of(beam_directions(crystal, spacing_deg))
     g = np.einsum("nj,tij->tni", table.g_inv_a[inside], frames)
     # The best that a tilt within reach can do for each reflection.

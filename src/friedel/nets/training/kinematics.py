@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from friedel.core.arrays import FloatArray, IntArray
-from friedel.core.beam import Beam
+from friedel.core.beam import ELECTRON_REST_KEV, Beam
 from friedel.crystal import Crystal, all_reflections, zone_axes
 
 #: Reflections of a crystal that are kept, strongest first, and how far from the origin they reach in 1/Å.
 MAX_REFLECTIONS, REACH_INV_A = 2048, 1.5
 #: Reflections beyond this excitation error in 1/Å, or weaker than this share of the strongest, are dark.
 _MAX_EXCITATION_INV_A, _MIN_F2_SHARE = 0.05, 1e-9
-_ELECTRON_REST_KEV = 510.99895
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +90,7 @@ def diffract_batch(
     wavelength = wavelength.to(g_inv_a.device)[:, None]
     k = 1.0 / wavelength
     s = -(2.0 * k * g_inv_a[..., 2] + g_inv_a.square().sum(-1)) / (2.0 * k)
-    gamma = 1.0 + energy_kev[:, None] / _ELECTRON_REST_KEV
+    gamma = 1.0 + energy_kev[:, None] / ELECTRON_REST_KEV
     inverse_xi = wavelength * gamma * strength / torch.pi
     effective = torch.hypot(s, inverse_xi).clamp_min(1e-12)
     taken = (inverse_xi / effective * torch.sin(torch.pi * thickness_a[:, None] * effective)).square()
