@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,7 +28,7 @@ from friedel.nets.training.spectra import Spectrum, load_spectrum, turned, write
 from friedel.simulate.labelled_micrographs import Variety  # noqa: E402
 
 TINY = SegmenterRecipe(
-    architecture=Architecture("unet", 4, 2, 3), steps=4, batch=2, crop_px=64, warm_up=1, validate_every=4,
+    architecture=Architecture("unet", 4, 2, 2), steps=4, batch=2, crop_px=64, warm_up=1, validate_every=4,
     checkpoint_every=2, learning_rate=0.05, micrographs=3, validation_micrographs=2, shapes=((96, 80), (81, 96)),
     variety=Variety(max_grains=2, grain_share=(0.4, 0.6), dose_e_per_a2=(2000.0, 5000.0), empty_share=0.0),
 )  # fmt: skip
@@ -92,6 +94,7 @@ def test_the_card_and_the_weights_are_those_that_were_trained(card, crystals):
     stored = verify_weights(card)
     assert isinstance(stored, SegmenterCard)
     assert stored.training.recipe_sha256 == TINY.digest
+    assert stored.training.start_sha256 is None
     ready = load_segmenter(str(card))
     network = Segmenter(TINY.architecture)
     read_segmenter(network, ready.path)
@@ -142,7 +145,12 @@ def _pictures(folder, rng):
     return folder / "images", folder / "labels"
 
 
-def test_labelled_pictures_train_a_segmenter_and_sources_stay_together(tmp_path):
+def _write_plainly(network, path):
+    path.write_bytes(b"".join(p.detach().numpy().tobytes() for p in network.parameters()))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_labelled_pictures_train_a_segmenter_and_sources_stay_together(card, tmp_path, monkeypatch):
     images, labels = _pictures(tmp_path, np.random.default_rng(5))
     pairs = find_pairs(images, labels)
     assert len(pairs) == 12
@@ -151,8 +159,12 @@ def test_labelled_pictures_train_a_segmenter_and_sources_stay_together(tmp_path)
     assert len(sources) == 1
     assert judged == {path for path, _ in pairs if path.stem.split("_")[0] in sources}
     recipe = TINY.model_copy(update={"crop_px": 32})
-    path = learn_from_pictures(recipe, images, labels, tmp_path / "out", device="cpu")
-    assert isinstance(verify_weights(path), SegmenterCard)
+    # Exporting takes seconds, and the other training is exported for real.
+    monkeypatch.setattr(finish_segmenter, "export_segmenter", _write_plainly)
+    path = learn_from_pictures(recipe, images, labels, tmp_path / "out", start=str(card), device="cpu")
+    stored = verify_weights(path)
+    assert isinstance(stored, SegmenterCard)
+    assert stored.training.start_sha256 == verify_weights(card).sha256
     (labels / "0_0.png").unlink()
     with pytest.raises(DataError, match="0_0"):
         find_pairs(images, labels)

@@ -53,7 +53,8 @@ class Training(_Strict):
     """How the weights came about.
 
     ``recipe`` is the whole training recipe, ``data_sha256`` the hash of the crystals of a denoiser, or of a segmenter's
-    spectra; ``patterns`` how many were seen, repetitions counted.
+    spectra; ``patterns`` how many were seen, repetitions counted. ``start_sha256`` is the hash of the weights that it
+    started from, if not from random ones: what those had seen comes on top.
     """
 
     recipe: dict[str, Any]
@@ -64,6 +65,7 @@ class Training(_Strict):
     core_minutes: float
     machine: str
     date: str
+    start_sha256: str | None = None
 
 
 class Metric(_Strict):

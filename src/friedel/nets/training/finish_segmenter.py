@@ -170,6 +170,7 @@ def write_card(
             core_minutes=round(trained.core_seconds / 60.0, 1),
             machine=f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads",
             date=dt.datetime.now(dt.UTC).date().isoformat(),
+            start_sha256=trained.start_sha256,
         ),
         metrics=metrics,
         limits=limits,

@@ -99,13 +99,12 @@ def judge(case: Case, found_px: FloatArray) -> Score:
 
 def judge_mask(probability: AnyArray, mask: BoolArray, threshold: float) -> tuple[Score, MaskScore]:
     """Score a map of a labelled half plane, as spots (within ``NEAR_PX`` of the middle of a true one) and as mask."""
-    middles = _middles(mask)
-    found = _middles(probability >= threshold)
-    spots = score_spots(found, middles, np.full(len(middles), WANTED), NEAR_PX)
+    true, found = middles(mask), middles(probability >= threshold)
+    spots = score_spots(found, true, np.full(len(true), WANTED), NEAR_PX)
     return spots, score_mask(probability >= threshold, mask)
 
 
-def _middles(mask: BoolArray) -> FloatArray:
+def middles(mask: BoolArray) -> FloatArray:
     """Centres of mass (N, 2) of what hangs together."""
     labels, n = ndimage.label(mask, structure=np.ones((3, 3)))
     return np.array(ndimage.center_of_mass(mask, labels, range(1, n + 1)), dtype=np.float64).reshape(-1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +53,12 @@ def learn_from_simulations(
             out / "spectra" / part, seed, count, crystals[part], recipe.variety, recipe.shapes,
             progress=lambda done, total, part=part: progress(f"micrographs ({part})", done, total),  # type: ignore[misc]
         )  # fmt: skip
+    network, start_sha256 = _start(recipe, start)
     trained = train_segmenter(
-        recipe, paths["train"], paths["validation"], out, load=load_spectrum, start=_start(recipe, start),
+        recipe, paths["train"], paths["validation"], out, load=load_spectrum, start=network,
         device=device, progress=lambda done, total, text: progress("training", done, total),
     )  # fmt: skip
+    trained = replace(trained, start_sha256=start_sha256)
     return finish_on_simulations(recipe, trained, crystals, digest_of_files(paths["train"]), out, progress)
 
 
@@ -70,10 +73,12 @@ def learn_from_pictures(
     progress("reading pictures", 0, 1)
     training, judged = write_pictures(images, labels, out / "spectra")
     progress("reading pictures", 1, 1)
+    network, start_sha256 = _start(recipe, start)
     trained = train_segmenter(
-        recipe, training, judged, out, load=load_spectrum, start=_start(recipe, start), device=device,
+        recipe, training, judged, out, load=load_spectrum, start=network, device=device,
         progress=lambda done, total, text: progress("training", done, total),
     )  # fmt: skip
+    trained = replace(trained, start_sha256=start_sha256)
     network = trained.network.cpu().eval()
     spectra = [load_spectrum(path) for path in judged]
     thresholds = choose_by_masks(network, spectra)
@@ -93,12 +98,13 @@ def measure_pictures(network: Segmenter, spectra: Sequence[Spectrum], thresholds
     )  # fmt: skip
 
 
-def _start(recipe: SegmenterRecipe, name: str | None) -> Segmenter | None:
+def _start(recipe: SegmenterRecipe, name: str | None) -> tuple[Segmenter | None, str | None]:
+    """Network to start from, and the hash of its weights."""
     if name is None:
-        return None
+        return None, None
     ready = load_segmenter(name)
     if ready.card.architecture != recipe.architecture:
         raise RecipeError(f"{name} has another architecture than the recipe: {ready.card.architecture}.")
     network = Segmenter(recipe.architecture)
     read_segmenter(network, ready.path)
-    return network
+    return network, ready.card.sha256

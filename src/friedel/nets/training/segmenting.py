@@ -28,11 +28,15 @@ Load = Callable[[Path], Spectrum]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedSegmenter:
-    """A segmenter with its averaged weights, and how long its training took, in seconds and in those of all cores."""
+    """A segmenter with its averaged weights, and how long its training took, in seconds and in those of all cores.
+
+    ``start_sha256`` is the hash of the file of weights from which it started; None is random ones.
+    """
 
     network: Segmenter
     seconds: float
     core_seconds: float
+    start_sha256: str | None = None
 
 
 def train_segmenter(
