@@ -19,7 +19,8 @@ from friedel.identify.plane_fit import EvidenceOptions, GrainSpots
 
 ANNULUS = (0.2, 0.85)
 LOG_RANGE = math.log(ANNULUS[1] / ANNULUS[0])
-MODELS = {name: phase_model(load_phase(name), (0.19, 0.9)) for name in ("li", "lif", "li2o", "li2co3", "lih", "nacl")}
+LISTED = ("li", "lif", "li2o", "li2co3", "lih", "nacl", "li3n")
+MODELS = {name: phase_model(load_phase(name), (0.19, 0.9)) for name in LISTED}
 CUBIC = cubic_models((0.19, 0.9))
 
 
@@ -134,6 +135,21 @@ def test_strong_reflection_that_is_missing_speaks_against_a_phase_unless_the_len
         return max(h.log_weight for h in hypotheses(without, MODELS["lif"], LOG_RANGE, 0.05, gain, EvidenceOptions()))
 
     assert best(hides) > best(even) + 0.5
+
+
+@pytest.mark.parametrize("orders", [(1, 2), (2, 1), (1, 2, 3)])
+def test_single_row_of_a_tilted_grain_is_named(orders):
+    """00l of Li3N, c = 3.875 Å, with another grain that sets the scale."""
+    row = np.outer(orders, [0.6, 0.8]) / 3.875
+    match = name([grain("li", (0, 0, 1)), row, grain("lif", (0, 0, 1))], [*FOUR, "li3n"])
+    assert (match.posterior[match.grains == match.grains[4]][:, 4] > 0.8).all()
+    assert match.posterior[match.grains == match.grains[4], 4].size == len(orders)
+
+
+def test_single_row_that_no_phase_has_is_unknown():
+    row = np.outer([1, 2], [0.6, 0.8]) / 3.45
+    match = name([grain("li", (0, 0, 1)), row, grain("lif", (0, 0, 1))], [*FOUR, "li3n"])
+    assert (match.posterior[match.grains == match.grains[4]][:, -1] > 0.9).all()
 
 
 def test_crystal_that_is_not_listed_is_unknown():

@@ -10,15 +10,17 @@ import numpy as np
 from scipy import special
 
 from friedel.core.arrays import FloatArray, IntArray
-from friedel.identify.phase_model import CUBIC_STEP, PhaseModel, in_plane, pair_weight, zone_of
+from friedel.identify.phase_model import CUBIC_STEP, PhaseModel, in_plane, in_row, pair_weight, zone_of
 from friedel.identify.plane_fit import (
     EvidenceOptions,
     GrainSpots,
     fit_positions,
+    fit_row,
     laid_on,
     nearest_position,
     position_sigma,
     seed_pairs,
+    seed_rows,
 )
 
 #: What double diffraction lends a reflection that vanishes, relative to the strongest of its phase.
@@ -27,6 +29,10 @@ TWICE_F2 = 0.02
 REACH = 3.5
 #: Pairs of reflections tried for two spots, the likeliest ones.
 MAX_PAIRS = 12
+#: Nodes of an unknown lattice in steps of two spots, and of an unknown row in steps of one that is its first, second
+#: or third.
+_NET = np.array([(m, n) for m in range(4) for n in range(-3, 4) if m > 0 or n > 0], dtype=np.float64)
+_ROWS = tuple(np.arange(1, 3 * order + 1)[:, None] / order for order in (1, 2, 3))
 #: Hypotheses this far (natural logarithm) below the best of a grain are dropped.
 NEGLIGIBLE = 12.0
 
@@ -77,10 +83,14 @@ def hypotheses(spots: GrainSpots, model: PhaseModel, log_range: float, reach: fl
     -----
     Evidence is a density in (ln d, azimuth) of each spot; a stranger has 1 / (log_range pi). A lone spot is of family
     f with ``first_share``. Two spots of a grain are reflections i and j with the share of ``pair_weight``, in either
-    handedness, and set the plane and the rotation; every other spot must be a reflection of that plane. All spots of
-    a grain share the error of its lattice, and the azimuth of the grain is averaged out, both in closed form.
+    handedness, and set the plane and the rotation; every other spot must be a reflection of that plane. Of a grain
+    tilted off its zone axes a single row is seen: its brightest spot is of family f with ``first_share``, and the
+    others are multiples of that reflection. All spots of a grain share the error of its lattice, and the azimuth of
+    the grain is averaged out, both in closed form.
     """
     found = list(_lone(spots, model, log_range, reach, options))
+    for anchor in seed_rows(spots):
+        found += _rows(spots, anchor, model, log_range, reach, log_gain, options)
     seeds = list(seed_pairs(spots))
     for a, b in seeds:
         for hypothesis in _pairs(spots, (a, b), model, log_range, reach, log_gain, options):
@@ -99,15 +109,17 @@ def log_unknown(spots: GrainSpots, cubic: Sequence[PhaseModel], log_range: float
     Notes
     -----
     In equal shares: all spots are unrelated; two of them are free and span a lattice on which the others lie, as those
-    of any crystal do; or the crystal is cubic (``cubic_models``) with a free lattice parameter.
+    of any crystal do, or one is free and the others are in a row with it; or the crystal is cubic (``cubic_models``)
+    with a free lattice parameter.
     """
     n = len(spots)
     powers = _log_powers(spots.log_snr, options)
     free = -n * math.log(log_range * math.pi) + powers
     if n == 1:
         return free
-    seeds = list(seed_pairs(spots))
-    lattices = [_log_lattice(spots, seed, log_range, options) for seed in seeds] if n > 2 else []
+    seeds = list(seed_pairs(spots)) if n > 2 else []
+    lattices = [_log_lattice(spots, seed, _NET, log_range, options) for seed in seeds]
+    lattices += [_log_lattice(spots, (a,), row, log_range, options) for a in seed_rows(spots) for row in _ROWS]
     lattice = float(special.logsumexp(lattices)) - math.log(len(lattices)) + powers if lattices else free
     ways = [w for m in cubic for w in hypotheses(spots, m, log_range, 0.5 * CUBIC_STEP, log_gain, options)]
     inside = [w.log_integral for w in ways if abs(w.centre) <= 0.5 * CUBIC_STEP]
@@ -193,14 +205,44 @@ def _plane(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], log_
     if (fit.misfit > REACH).any():
         index[np.flatnonzero(index >= 0)[fit.misfit > REACH]] = -1
         fit = fit_positions(spots, seed, pair, plane, index, model, options)
+    log_weight = log_share - math.log(2)  # either handedness
+    log_weight += _log_members(spots, seed, index, strength, predicted, log_range, log_gain, options)
+    return Hypothesis(np.where(index >= 0, plane[index], -1), log_weight + fit.log_density, fit.curvature, fit.centre)
+
+
+def _rows(spots: GrainSpots, anchor: int, model: PhaseModel, log_range: float, reach: float, log_gain: LogGain,
+          options: EvidenceOptions) -> Iterator[Hypothesis]:  # fmt: skip
+    """One spot is of some family, and others in a row with it are multiples of its reflection."""
+    log_radius = np.log(model.radius_inv_a)
+    variance = _lone_variance(float(spots.radial_sigma[anchor]), options)
+    off = spots.log_d[anchor] + log_radius[model.first]
+    for f in np.flatnonzero((np.abs(off) < reach + REACH * math.sqrt(variance)) & (model.first_share > 0)):
+        first = int(model.first[f])
+        row = in_row(model, first)
+        steps = np.exp(log_radius[row] - log_radius[first])[:, None]
+        predicted = steps * spots.k_inv_a[anchor]
+        nearest, distance = nearest_position(spots, predicted)
+        is_own = distance < REACH * position_sigma(spots, (anchor,), steps[nearest], options)
+        index = np.where(is_own, nearest, -1)
+        index[anchor] = int(np.flatnonzero(row == first)[0])
+        if (index >= 0).sum() < 2:
+            continue
+        fit = fit_row(spots, log_radius[row], index, options)
+        strength = np.maximum(model.relative_f2[row], TWICE_F2)
+        log_weight = math.log(model.first_share[f]) + fit.log_density
+        log_weight += _log_members(spots, (anchor,), index, strength, predicted, log_range, log_gain, options)
+        yield Hypothesis(np.where(index >= 0, row[index], -1), log_weight, fit.curvature, fit.centre)
+
+
+def _log_members(spots: GrainSpots, seed: tuple[int, ...], index: IntArray, strength: FloatArray, predicted: FloatArray,
+                 log_range: float, log_gain: LogGain, options: EvidenceOptions) -> float:  # fmt: skip
+    """Log share of the reflections of a plane or row that spots are, seeds apart, of strangers, and of powers."""
     own = np.flatnonzero(index >= 0)
     chosen = strength**0.25
     extra = np.setdiff1d(own, seed)
-    log_weight = log_share - math.log(2)  # either handedness
-    log_weight += float(np.log((1 - options.stranger_share) * chosen[index[extra]] / chosen.sum()).sum())
-    log_weight += (len(spots) - len(own)) * math.log(options.stranger_share / (log_range * math.pi))
-    log_weight += _log_intensities(spots, own, index, np.log(strength), predicted, log_gain, options)
-    return Hypothesis(np.where(index >= 0, plane[index], -1), log_weight + fit.log_density, fit.curvature, fit.centre)
+    out = float(np.log((1 - options.stranger_share) * chosen[index[extra]] / chosen.sum()).sum())
+    out += (len(spots) - len(own)) * math.log(options.stranger_share / (log_range * math.pi))
+    return out + _log_intensities(spots, own, index, np.log(strength), predicted, log_gain, options)
 
 
 def _log_powers(log_power: FloatArray, options: EvidenceOptions) -> float:
@@ -237,16 +279,14 @@ def _within_seen(spots: GrainSpots, predicted: FloatArray) -> IntArray:
     return np.flatnonzero((radius <= outermost) & (radius >= spots.innermost_inv_a))
 
 
-def _log_lattice(spots: GrainSpots, seed: tuple[int, int], log_range: float, options: EvidenceOptions) -> float:
-    """Log density of spots on the lattice of two of them, up to three steps of each, or strangers.
+def _log_lattice(spots: GrainSpots, seed: tuple[int, ...], steps: FloatArray, log_range: float,
+                 options: EvidenceOptions) -> float:  # fmt: skip
+    """Log density of spots on the lattice of one or two of them, at nodes (m, 1 or 2) in steps of these, or strangers.
 
     Which of the nodes are seen is not known before: with every share from 0 to 1 as probable, n of m are seen in one
     way with the probability B(n + 1, m - n + 1).
     """
-    steps = np.arange(-3, 4)
-    mn = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
-    mn = mn[(mn[:, 0] > 0) | ((mn[:, 0] == 0) & (mn[:, 1] > 0))]
-    mn = mn[_within_seen(spots, mn @ spots.k_inv_a[list(seed)])]
+    mn = steps[_within_seen(spots, steps @ spots.k_inv_a[list(seed)])]
     nodes = mn @ spots.k_inv_a[list(seed)]
     rest = np.delete(np.arange(len(spots)), seed)
     row, distance = nearest_position(spots, nodes)
@@ -255,9 +295,9 @@ def _log_lattice(spots: GrainSpots, seed: tuple[int, int], log_range: float, opt
     density *= (spots.k_inv_a[rest] ** 2).sum(axis=1)
     stranger = options.stranger_share / (log_range * math.pi)
     own = (1 - options.stranger_share) * density
-    n_seen = 2 + float((own / (own + stranger)).sum())
+    n_seen = len(seed) + float((own / (own + stranger)).sum())
     return (
-        -2 * math.log(log_range * math.pi)
+        -len(seed) * math.log(log_range * math.pi)
         + float(np.log(own + stranger).sum())
         + float(special.betaln(n_seen + 1, max(len(nodes) - n_seen, 0.0) + 1))
     )

@@ -135,6 +135,13 @@ def in_plane(model: PhaseModel, uvw: tuple[int, int, int]) -> tuple[IntArray, Bo
     return rows[shown], vanishes[shown]
 
 
+@lru_cache(maxsize=4096)
+def in_row(model: PhaseModel, first: int) -> IntArray:
+    """Rows of the table with the reflections parallel to one of them, itself among them, that do not vanish."""
+    parallel = ~np.cross(model.hkl, model.hkl[first]).any(axis=1)
+    return np.flatnonzero(parallel & (model.relative_f2 >= EXTINCT_F2))
+
+
 def zone_of(first: IntArray, second: IntArray) -> tuple[int, int, int]:
     """Zone axis [uvw], coprime, along which two reflections (3,) are seen at once."""
     u, v, w = np.cross(first, second).tolist()

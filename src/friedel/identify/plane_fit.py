@@ -12,6 +12,8 @@ import numpy as np
 from friedel.core.arrays import FloatArray, IntArray
 from friedel.identify.phase_model import LEAST_SINE, PhaseModel
 
+#: Sine of the largest angle between spots that are taken for one row.
+PARALLEL_SINE = 0.05
 #: Brightest spots of a grain that are tried as the two that set its orientation.
 MAX_SEEDS = 4
 
@@ -90,6 +92,18 @@ def seed_pairs(spots: GrainSpots, rows: IntArray | None = None) -> Iterator[tupl
             yield a, b
 
 
+def seed_rows(spots: GrainSpots) -> Iterator[int]:
+    """Spots, each the brightest of those nearly parallel to it, that have such neighbours; brightest first."""
+    left = np.argsort(-spots.log_snr, kind="stable")
+    while len(left):
+        u, v = spots.k_inv_a[left[0]], spots.k_inv_a[left]
+        cross = np.abs(u[0] * v[:, 1] - u[1] * v[:, 0])
+        near = cross < PARALLEL_SINE * np.hypot(*u) * np.hypot(*v.T)
+        if near.sum() > 1:
+            yield int(left[0])
+        left = left[~near]
+
+
 def laid_on(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int], plane: IntArray,
             model: PhaseModel) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Positions (m, 2) of the reflections of a plane if two of them are two spots, and their steps (m, 2) of these."""
@@ -128,8 +142,8 @@ def nearest_position(spots: GrainSpots, predicted: FloatArray) -> tuple[IntArray
     return row, distance[np.arange(len(row)), row]
 
 
-def position_sigma(spots: GrainSpots, seed: tuple[int, int], steps: FloatArray, options: EvidenceOptions) -> FloatArray:
-    """One-sigma distance (n,) of spots from where two others, so many steps (n, 2) of each away, put them."""
+def position_sigma(spots: GrainSpots, seed: tuple[int, ...], steps: FloatArray, options: EvidenceOptions) -> FloatArray:
+    """One-sigma distance (n,) of spots from where others, so many steps (n, 1 or 2) of each away, put them."""
     relative = np.hypot(np.maximum(spots.radial_sigma, spots.azimuth_sigma), options.spot_tolerance)
     sigma = np.hypot(*spots.k_inv_a.T) * relative
     return np.asarray(np.sqrt(sigma**2 + steps**2 @ sigma[list(seed)] ** 2))
@@ -177,3 +191,26 @@ def fit_positions(spots: GrainSpots, seed: tuple[int, int], pair: tuple[int, int
     off = (rest - pulled @ nuisance.T)[1] - shift * (rest - pulled @ nuisance.T)[0]
     misfit = np.where(np.isin(own, seed), 0.0, np.hypot(*(off / sigma).reshape(2, -1)))
     return PositionFit(log_norm - 0.5 * (float(gram[1, 1]) - total * shift**2), curvature, -shift, misfit)
+
+
+def fit_row(spots: GrainSpots, log_radius: FloatArray, index: IntArray, options: EvidenceOptions) -> PositionFit:
+    """Fit the positions of indexed spots that lie in one row.
+
+    They share one azimuth, over which half a turn is averaged, and one error of the length: ln(|k| / g) = c, Gaussian
+    about -s with the variances of the lattice and of the stretch, averaged out as well. ``log_radius`` (m,) is ln g.
+    """
+    own = np.flatnonzero(index >= 0)
+    k = spots.k_inv_a[own]
+    off = -spots.log_d[own] - log_radius[index[own]]
+    azimuth = np.arctan2(k[:, 0], k[:, 1])
+    turn = (azimuth - azimuth[0] + 0.5 * np.pi) % np.pi - 0.5 * np.pi
+    log_density, means, chi2 = -math.log(math.pi), [], np.zeros(len(own))
+    for values, sigma in ((off, spots.radial_sigma[own]), (turn, spots.azimuth_sigma[own])):
+        weight = 1 / (sigma**2 + options.spot_tolerance**2)
+        means.append((float(weight @ values / weight.sum()), float(weight.sum())))
+        chi2 += weight * (values - means[-1][0]) ** 2
+        log_density += 0.5 * (float(np.log(weight / (2 * np.pi)).sum()) - math.log(means[-1][1] / (2 * np.pi)))
+    mean, total = means[0]
+    curvature = 1 / (1 / total + options.lattice_tolerance**2 + options.stretch_sigma**2)
+    log_density += 0.5 * math.log(curvature / (2 * np.pi)) - 0.5 * float(chi2.sum())
+    return PositionFit(log_density, curvature, -mean, np.sqrt(chi2))
