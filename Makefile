@@ -1,8 +1,11 @@
 # `make demo` and `make test` set up .venv on first use; they need Python 3.11 or newer, its venv module and make.
+# The demo needs friedel alone; the tests need what develops it too, torch among it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+USABLE := $(VENV)/.usable
 STAMP := $(VENV)/.installed
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint types layers unit frontend frontend-check clean
@@ -14,16 +17,20 @@ help:
 	@echo "make frontend   rebuild the web page (needs Node 20.19 or newer); commit what changes in src/friedel/web/static"
 	@echo "make clean  remove .venv and the demo's output"
 
-$(STAMP): pyproject.toml constraints.txt
+$(USABLE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "friedel needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	  || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP_INSTALL) .
 	@touch $@
 
-demo: $(STAMP)
+$(STAMP): $(USABLE)
+	$(PIP_INSTALL) '.[dev]'
+	@touch $@
+
+demo: $(USABLE)
 	$(BIN)/friedel demo --out demo
 
 test: lint types layers unit
