@@ -10,7 +10,7 @@ from scipy import stats
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.identify.hexagon import SIXTY_DEG, Hexagons
-from friedel.identify.rings import HexagonalZone
+from friedel.identify.rings import HexagonalZone, LearnedRings
 from friedel.spots.dog import DogResponse
 
 #: Relative half width of a ring: the lattice of a layered oxide changes by 1.8 % with charge.
@@ -254,3 +254,10 @@ def _stacked(own: FloatArray, shared: FloatArray) -> FloatArray:
         for low, high in (_PURE_RATIO, _STACKED_RATIO)
     )
     return np.asarray(both / (pure + both))
+
+
+def ring_owners(hexagons: Hexagons, rings: LearnedRings, n_phases: int) -> BoolArray:
+    """Whether a phase has a ring of the radius of a hexagon (N, P), within 1.5 tolerances."""
+    off = np.abs(np.log(hexagons.radius_inv_a[:, None] / (rings.computed_inv_a * rings.scale)))
+    near = off <= 1.5 * RING_TOLERANCE
+    return np.stack([near[:, rings.phase == p].any(axis=1) for p in range(n_phases)], axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from friedel.core.images import Micrograph, MicrographSeries, PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet, load_phases
+from friedel.identify.hexagon_presence import ring_owners
 from friedel.io import read
 from friedel.nets.cards import DEFAULT_WEIGHTS, find_card, load_card
 from friedel.patterns.survey import virtual_image
@@ -79,6 +80,7 @@ class _Outcome:
     map_arrays: Mapping[str, AnyArray] = field(default_factory=dict)
     map_attributes: Mapping[str, Any] = field(default_factory=dict)
     components: Sequence[Mapping[str, Any]] | None = None
+    spot_columns: Mapping[str, AnyArray] = field(default_factory=dict)
     used_network: bool = False
 
 
@@ -204,14 +206,26 @@ def _map_scan(
 
 
 def _scan_arrays(result: ScanResult) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-    """Return what the phase map carries beside presence: orientation and virtual images, and the annulus."""
+    """Return what the phase map carries beside presence: orientations, virtual images, and where spots lie in px."""
     shape = result.phase_map.valid.shape
     arrays: dict[str, AnyArray] = {
         "bright_field": result.survey.bright_field.astype(np.float32),
         "annular": result.survey.annular.astype(np.float32),
+        "beam_shift_px": result.survey.shift_px.reshape(*shape, 2).astype(np.float32),
+    }
+    grid = result.survey.scan.grid
+    attributes: dict[str, Any] = {
+        "annulus_inv_a": list(result.annulus_inv_a),
+        "pattern_grid": {**asdict(grid), "ellipse": grid.ellipse.tolist()},
     }
     found = result.found
-    if not isinstance(found, HexagonFindings):
+    if isinstance(found, HexagonFindings):
+        owners = ring_owners(found.hexagons, found.rings, len(result.phase_map.phases))
+        arrays["hexagon_offsets"] = found.hexagons.offsets
+        arrays["hexagon_radius_inv_a"] = found.hexagons.radius_inv_a
+        arrays["hexagon_azimuth_rad"] = found.hexagons.azimuth_rad
+        arrays["hexagon_phases"] = owners
+    else:
         arrays["zone_axis"] = found.uvw.reshape(*shape, -1, 3).astype(np.int16)
         arrays["rotation_deg"] = found.rotation_deg.reshape(*shape, -1).astype(np.float32)
     if isinstance(found, LatticeFindings):
@@ -223,7 +237,8 @@ def _scan_arrays(result: ScanResult) -> tuple[dict[str, AnyArray], dict[str, Any
         arrays["strain"] = evidence.strain.reshape(*shape, -1).astype(np.float32)
         arrays["log_evidence"] = evidence.single.reshape(*shape, -1).astype(np.float32)
         arrays["log_evidence_foreign"] = evidence.foreign.reshape(shape).astype(np.float32)
-    return arrays, {"annulus_inv_a": list(result.annulus_inv_a)}
+        attributes["energy_kev"] = found.plan.beam.energy_kev
+    return arrays, attributes
 
 
 def _scan_calibration(scan: PatternScan, result: ScanResult, *, centre_is_given: bool) -> dict[str, dict[str, Any]]:
@@ -255,6 +270,9 @@ def _map_micrograph(micrograph: Micrograph, recipe: Recipe, phases: PhaseSet, pr
     region = find_region(micrograph.shape, recipe.region.roi, recipe.region.roi_mask)
     result = analyse_region(micrograph, region, phases, recipe.micrograph, progress=progress)
     grid = micrograph.grid
+    component_of_spot = np.full(len(result.spots), -1, np.int32)
+    for row, component in enumerate(result.components):
+        component_of_spot[list(component.spots)] = row
     return _Outcome(
         "micrograph",
         result.phase_map,
@@ -268,6 +286,7 @@ def _map_micrograph(micrograph: Micrograph, recipe: Recipe, phases: PhaseSet, pr
         {"amplitude": result.amplitude},
         {"step_px": result.step_px, "roi": [list(region.rows), list(region.columns)]},
         [component.as_row() for component in result.components],
+        {"component": component_of_spot},
     )
 
 
@@ -284,7 +303,7 @@ def _write(
         extra=outcome.map_arrays,
         attributes=outcome.map_attributes,
     )
-    write_spots(folder / "spots.zarr", outcome.spots)
+    write_spots(folder / "spots.zarr", outcome.spots, extra=outcome.spot_columns)
     if outcome.components is not None:
         write_components(folder / "components.csv", outcome.components)
     sections = outcome.sections()

@@ -24,13 +24,15 @@ _MEANINGS = {
     "bright_field": ("electrons in the transmitted beam", ""),
     "annular": ("electrons in the annulus of the spots", ""),
     "zone_axis": ("nearest zone axis [uvw] of the phase", ""),
+    "beam_shift_px": ("transmitted beam relative to centre_px, in pixels of the detector", "px"),
     "rotation_deg": ("rotation about the zone axis, from +kx towards +ky, modulo 180", "deg"),
     "frame": ("axes y, x and beam of the pattern in the crystal's axes, x along a and z along c*", ""),
     "off_zone_deg": ("angle between zone axis and beam", "deg"),
     "log10_false_alarms": ("expected number of equally good matches among random spots, log10", ""),
 }
-#: Names of an axis after the phases, and of its elements.
+#: Names of an axis after y, x (and the phases, where it has them), and of its elements.
 _ELEMENTS = {
+    ("beam_shift_px", 0): ("k", ("ky", "kx")),
     ("zone_axis", 1): ("uvw", ("u", "v", "w")),
     ("frame", 1): ("row", ("ky", "kx", "beam")),
     ("frame", 2): ("xyz", ("x", "y", "z")),
@@ -115,11 +117,11 @@ def _extra_axes(name: str, shape: tuple[int, ...], phase: MapAxis) -> tuple[MapA
     """Return the axes after y, x: the phases first, where the length is theirs."""
     axes: list[MapAxis] = []
     for i, size in enumerate(shape):
-        if i == 0 and size == phase.size:
-            axes.append(phase)
-        elif (name, i) in _ELEMENTS:
+        if (name, i) in _ELEMENTS:
             axis, labels = _ELEMENTS[name, i]
             axes.append(MapAxis(axis, size, labels=labels))
+        elif i == 0 and size == phase.size:
+            axes.append(phase)
         else:
             axes.append(MapAxis(f"{name}_{i}", size))
     return tuple(axes)

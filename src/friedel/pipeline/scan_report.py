@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from friedel.core.arrays import AnyArray, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray
+from friedel.core.beam import Beam
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import Pattern
-from friedel.crystal import all_reflections
-from friedel.identify.hexagon_presence import RING_TOLERANCE
+from friedel.crystal import Crystal, all_reflections
+from friedel.identify.hexagon_presence import ring_owners
 from friedel.identify.zones import turned
 from friedel.nets.denoise import ScanDenoiser, denoise_scan
 from friedel.patterns.radial import radial_profile
@@ -245,11 +246,12 @@ def outlines_at(result: ScanResult, index: int) -> list[Outline]:
         template = next(t for t in result.found.templates if t.phase == p and t.uvw == uvw)
         label = f"{name} [{' '.join(map(str, uvw))}]"
         nodes = turned(template.k_inv_a, float(np.deg2rad(evidence.rotation_deg[index, p])))
-        out += _diamonds(nodes, label, colours[name], result.annulus_inv_a[1])
+        out += diamonds(nodes, label, colours[name], result.annulus_inv_a[1])
     return out
 
 
-def _diamonds(nodes: FloatArray, label: str, colour: str, k_max_inv_a: float) -> list[Outline]:
+def diamonds(nodes: FloatArray, label: str, colour: str, k_max_inv_a: float) -> list[Outline]:
+    """Mark positions (N, 2) by small diamonds."""
     diamond = 0.02 * k_max_inv_a * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
     return [Outline(label, colour, node + diamond) for node in nodes]
 
@@ -259,36 +261,44 @@ def _reflection_outlines(
 ) -> list[Outline]:
     """Reflections near the Ewald sphere of each phase that is not ruled out, in its best orientation."""
     out = []
-    low, high = result.annulus_inv_a
     presence = result.phase_map.presence.reshape(-1, len(result.phase_map.phases))[index]
     for p, (name, crystal) in enumerate(zip(result.phase_map.phases, found.plan.phases.crystals, strict=True)):
         if presence[p] < _DRAWN:
             continue
-        g = all_reflections(crystal, high).g_inv_a @ found.evidence.frame[index, p].T
-        off_sphere = g[:, 2] + 0.5 * found.plan.beam.wavelength_a * (g**2).sum(axis=1)
-        near = (np.abs(off_sphere) < _NEAR_SPHERE_INV_A) & (np.hypot(g[:, 0], g[:, 1]) > low)
+        nodes = near_sphere(crystal, found.evidence.frame[index, p], found.plan.beam, result.annulus_inv_a)
         label = f"{name} [{' '.join(str(int(i)) for i in found.uvw[index, p])}]"
         if found.off_deg[index, p] > _OFF_ZONE_DEG:
             label += f" {found.off_deg[index, p]:.0f}° off"
-        out += _diamonds(g[near, :2], label, colours[name], high)
+        out += diamonds(nodes, label, colours[name], result.annulus_inv_a[1])
     return out
+
+
+def near_sphere(crystal: Crystal, frame: AnyArray, beam: Beam, annulus_inv_a: tuple[float, float]) -> FloatArray:
+    """Positions (N, 2) of the reflections in an annulus and near the Ewald sphere of a crystal in an orientation."""
+    low, high = annulus_inv_a
+    g = all_reflections(crystal, high).g_inv_a @ np.asarray(frame, dtype=np.float64).T
+    off_sphere = g[:, 2] + 0.5 * beam.wavelength_a * (g**2).sum(axis=1)
+    near = (np.abs(off_sphere) < _NEAR_SPHERE_INV_A) & (np.hypot(g[:, 0], g[:, 1]) > low)
+    return np.asarray(g[near, :2])
 
 
 def _hexagon_outlines(result: ScanResult, found: HexagonFindings, index: int, colours: dict[str, str]) -> list[Outline]:
     """Hexagons of one position, in the colour of the phase that is present there and has a ring of that radius."""
-    names, rings = result.phase_map.phases, found.rings
+    names, hexagons = result.phase_map.phases, found.hexagons
     presence = result.phase_map.presence.reshape(-1, len(names))[index]
-    out = []
-    for j in range(int(found.hexagons.offsets[index]), int(found.hexagons.offsets[index + 1])):
-        off = np.abs(np.log(found.hexagons.radius_inv_a[j] / (rings.computed_inv_a * rings.scale)))
-        owners = sorted({int(p) for p in rings.phase[off <= 1.5 * RING_TOLERANCE]}, key=lambda p: -presence[p])
-        label, colour = ("hexagon: no candidate", _SHARED) if not owners else _owner(names, owners, colours, presence)
-        out.append(Outline(label, colour, found.hexagons.vertices_inv_a(j)))
-    return out
+    owners = ring_owners(hexagons, found.rings, len(names))
+    return [
+        Outline(*hexagon_owner(owners[j], presence, colours), hexagons.vertices_inv_a(j))
+        for j in range(int(hexagons.offsets[index]), int(hexagons.offsets[index + 1]))
+    ]
 
 
-def _owner(names: tuple[str, ...], owners: list[int], colours: dict[str, str], presence: AnyArray) -> tuple[str, str]:
-    """Name and colour of the phases with a ring at a hexagon's radius: those present, or the surest with its doubt."""
+def hexagon_owner(has_ring: BoolArray, presence: AnyArray, colours: dict[str, str]) -> tuple[str, str]:
+    """Name and colour of a hexagon: the phases with a ring of its radius that are present, or the surest in doubt."""
+    names = list(colours)
+    owners = sorted(np.flatnonzero(has_ring).tolist(), key=lambda p: -presence[p])
+    if not owners:
+        return "hexagon: no candidate", _SHARED
     present = [names[p] for p in owners if presence[p] >= 0.5]
     if not present:
         return f"hexagon: {names[owners[0]]} (unsure)", colours[names[owners[0]]]

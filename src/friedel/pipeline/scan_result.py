@@ -13,7 +13,7 @@ from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.identify.count_matching import CountOptions
 from friedel.identify.hexagon import HexagonOptions, Hexagons
-from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence
+from friedel.identify.hexagon_presence import RingEvidence, ring_owners
 from friedel.identify.rings import HexagonalZone, LearnedRings
 from friedel.identify.zone_map import Distortion, ZoneEvidence
 from friedel.identify.zones import ZoneOptions, ZoneTemplate
@@ -198,7 +198,6 @@ def scan_warnings(
 
 
 def _unexplained_hexagons(found: HexagonFindings) -> int:
-    """Number of hexagons off all rings by more than the tolerance."""
-    rings = found.rings.computed_inv_a * found.rings.scale
-    off = np.abs(np.log(found.hexagons.radius_inv_a[:, None] / rings)).min(axis=1, initial=np.inf)
-    return int((off > 1.5 * RING_TOLERANCE).sum())
+    """Number of hexagons that lie on no candidate's ring."""
+    n_phases = 1 + max(zone.phase for zone in found.zones)
+    return int((~ring_owners(found.hexagons, found.rings, n_phases).any(axis=1)).sum())
