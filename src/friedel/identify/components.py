@@ -113,6 +113,8 @@ class MicrographResult:
         Pixels of the micrograph for one of the map.
     warnings
         What the reader must know, in sentences.
+    network
+        Name and version of the network that found the spots; None where none did.
     """
 
     pattern: Pattern
@@ -124,6 +126,7 @@ class MicrographResult:
     regions: tuple[BoolArray, ...]
     step_px: int
     warnings: tuple[str, ...]
+    network: str | None = None
 
 
 def map_micrograph(
@@ -174,7 +177,11 @@ def map_micrograph(
     phase_map = PhaseMap(phases.names, presence, np.ones(presence.shape[:2], dtype=bool), grid)
     components = tabulate(pattern, spots, match, areas_nm2)
     warnings = _warnings(micrograph, match, n_outliers, len(spots) >= options.max_spots)
-    return MicrographResult(pattern, spots, match, components, amplitude, phase_map, tuple(regions), step_px, warnings)
+    card = finder.segmenter.card if isinstance(finder, SegmentDetector) else None
+    return MicrographResult(
+        pattern, spots, match, components, amplitude, phase_map, tuple(regions), step_px, warnings,
+        f"{card.name} {card.version}" if card else None,
+    )  # fmt: skip
 
 
 def spot_detector(options: ComponentOptions) -> SpotDetector:

@@ -24,12 +24,13 @@ from friedel.report.tables import Table
 _MOST_LABELS, _MOST_RINGS = 16, 10
 #: Positions along the longer side of a picture of a smooth map.
 _SCREEN_PX = 512
+_BY_CFAR = "constant false-alarm rate against the speckle of the background at the same radius"
+_BY_NETWORK = "regions that the network {} marks in the power over the noise, measured on that power"
 _METHOD = (
-    "FFT: power spectrum of the mean-subtracted, windowed image in floating point. Spots: constant false-alarm rate "
-    "against the speckle of the background at the same radius, on one half of the spectrum (Friedel's law makes the "
-    "other half its mirror image). Grains: spots whose fringes fill the same place. Names: distances, angles, zone and "
-    "missing reflections of each grain together, one scale error and one share of unknown matter for all grains, "
-    "averaged out. Maps: amplitude of the Bragg-filtered image of each spot (one-sided, so an envelope without "
+    "FFT: power spectrum of the mean-subtracted, windowed image in floating point. Spots: {found}, on one half of the "
+    "spectrum (Friedel's law makes the other half its mirror image). Grains: spots whose fringes fill the same place. "
+    "Names: distances, angles, zone and missing reflections of each grain together, one scale error and one share of "
+    "unknown matter for all grains, averaged out. Maps: amplitude of the Bragg-filtered image of each spot (one-sided, so an envelope without "
     "fringes), to half of its plateau. Presence is the probability of the grain's name where its fringes are seen."
 )
 
@@ -41,8 +42,13 @@ def micrograph_sections(
     return [
         _maps(micrograph, region, result, min_probability),
         _evidence(result),
-        Section("Components", (_METHOD,), tables=(_table(result),)),
+        Section("Components", (_method(result),), tables=(_table(result),)),
     ]
+
+
+def _method(result: MicrographResult) -> str:
+    """Say how the spots were found, named and mapped."""
+    return _METHOD.format(found=_BY_CFAR if result.network is None else _BY_NETWORK.format(result.network))
 
 
 def _maps(micrograph: Micrograph, region: Region, result: MicrographResult, min_probability: float) -> Section:

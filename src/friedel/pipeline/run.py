@@ -118,7 +118,7 @@ def run_recipe(
         with naming(recipe.input):
             outcome = _analyse(recipe, phases, run, options, progress)
         if outcome.used_network:
-            provenance = replace(provenance, weights_sha256=_weights_hash(recipe))
+            provenance = replace(provenance, weights_sha256=_weights_hash(recipe, outcome.kind))
         clock.lap("analyse")
         summary = _write(run, recipe, toml, outcome, provenance, clock)
         progress("report", 1, 1)
@@ -138,12 +138,15 @@ def _input_hashes(recipe: Recipe, progress: Progress) -> dict[str, str]:
     return hashes
 
 
-def _weights_hash(recipe: Recipe) -> dict[str, str]:
-    """Hash of the network that a scan is denoised with, by its name."""
-    if recipe.scan.denoise == "none":
-        return {}
-    card = load_card(find_card(DEFAULT_WEIGHTS if recipe.scan.denoise == "auto" else recipe.scan.denoise))
-    return {f"{card.name} {card.version}": card.sha256}
+def _weights_hash(recipe: Recipe, kind: str | None = None) -> dict[str, str]:
+    """Hashes of the networks that a recipe asks for, by name: those for one kind of input, or for all."""
+    names = []
+    if kind in ("scan", None) and recipe.scan.denoise != "none":
+        names.append(DEFAULT_WEIGHTS if recipe.scan.denoise == "auto" else recipe.scan.denoise)
+    if kind != "scan" and recipe.micrograph.detector == "net":
+        names.append(recipe.micrograph.segmenter)
+    cards = [load_card(find_card(name)) for name in names]
+    return {f"{card.name} {card.version}": card.sha256 for card in cards}
 
 
 def _analyse(recipe: Recipe, phases: PhaseSet, run: RunFolder, options: RunOptions, progress: Progress) -> _Outcome:
