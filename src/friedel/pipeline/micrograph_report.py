@@ -30,8 +30,9 @@ _METHOD = (
     "FFT: power spectrum of the mean-subtracted, windowed image in floating point. Spots: {found}, on one half of the "
     "spectrum (Friedel's law makes the other half its mirror image). Grains: spots whose fringes fill the same place. "
     "Names: distances, angles, zone and missing reflections of each grain together, one scale error and one share of "
-    "unknown matter for all grains, averaged out. Maps: amplitude of the Bragg-filtered image of each spot (one-sided, so an envelope without "
-    "fringes), to half of its plateau. Presence is the probability of the grain's name where its fringes are seen."
+    "unknown matter for all grains, averaged out. Maps: amplitude of the Bragg-filtered image of each spot (one-sided, "
+    "so an envelope without fringes), to half of its plateau. Presence is the probability of the grain's name where "
+    "its fringes are seen."
 )
 
 
