@@ -248,15 +248,14 @@ def denoise(
             step = max(scan.grid.step_inv_a)
             everything = (step, step * max(scan.pattern_shape))
             survey = survey_scan(scan, annulus_inv_a=everything, progress=lambda d, t: show("survey", d, t))
-            electrons = float(survey.mean_pattern.sum()) / survey.gain
             limit = network.card.preprocessing.max_electrons
             clean = denoise_scan(
                 survey, network, neighbours=neighbours, progress=lambda d, t: show("denoising", d, t)
             )  # fmt: skip
             write_scan(out, replace(clean, grid=scan.grid))
-        if electrons > limit:
+        if survey.electrons > limit:
             typer.echo(
-                f"warning: {electrons:.0f} electrons per pattern are more than the {limit:.0f} for which the network "
-                "was made; compare with the data as taken before you rely on it.", err=True,
+                f"warning: {survey.electrons:.0f} electrons per pattern are more than the {limit:.0f} for which the "
+                "network was made; compare with the data as taken before you rely on it.", err=True,
             )  # fmt: skip
         typer.echo(out)

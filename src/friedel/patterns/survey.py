@@ -61,6 +61,11 @@ class Survey:
         """Radius of a spot along one axis: that of the transmitted beam."""
         return self.centre.beam_sigma_px or _HIDDEN_BEAM_SIGMA_PX
 
+    @property
+    def electrons(self) -> float:
+        """Electrons of the mean pattern."""
+        return float(self.mean_pattern.sum()) / self.gain
+
 
 class _AboveDark:
     """A scan's data counted from the camera's dark level, still lazy."""

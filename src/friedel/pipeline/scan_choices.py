@@ -87,10 +87,9 @@ def choose_denoiser(survey: Survey, options: ScanOptions) -> ScanDenoiser | None
     if options.denoise == "none":
         return None
     network = load_network(DEFAULT_WEIGHTS if options.denoise == "auto" else options.denoise)
-    electrons = float(survey.mean_pattern.sum()) / survey.gain
-    if options.denoise == "auto" and electrons > network.card.preprocessing.max_electrons:
+    if options.denoise == "auto" and survey.electrons > network.card.preprocessing.max_electrons:
         return None
-    return ScanDenoiser.of(survey, network, neighbours=electrons < NEIGHBOURS_BELOW)
+    return ScanDenoiser.of(survey, network, neighbours=survey.electrons < NEIGHBOURS_BELOW)
 
 
 def tuned_detector(survey: Survey, options: ScanOptions, annulus: tuple[float, float], template: Template) -> Dog:
