@@ -86,10 +86,11 @@ def test_a_map_says_which_network_found_its_spots(
     )
     assert [name for name in used if name.startswith("denoiser")]
     assert not unused
-    report = (tmp_path / "auto" / "report.html").read_text(encoding="utf-8")
-    assert "found by the network denoiser" in report
+    by_network, by_counts = "found by the network denoiser", "found by their difference of Gaussians"
+    report, classical = ((tmp_path / name / "report.html").read_text(encoding="utf-8") for name in ("auto", "none"))
     assert "denoised." in report
-    assert "found by the network" not in (tmp_path / "none" / "report.html").read_text(encoding="utf-8")
+    assert (by_network in report, by_counts in report) == (True, False)
+    assert (by_network in classical, by_counts in classical) == (False, True)
     assert "no weights of this name" in refused(
         "map", scan_file, *phases, "--denoise", "missing.onnx", "--out", tmp_path / "missing"
     )

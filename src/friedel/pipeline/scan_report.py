@@ -38,19 +38,17 @@ _DRAWN, _NEAR_SPHERE_INV_A, _OFF_ZONE_DEG = 0.1, 0.012, 1.5
 #: Colour of a hexagon that no phase, or more than one, has.
 _SHARED = "#b0b0b0"
 _HEXAGON_METHOD = (
-    "Spots: difference of Gaussians with Poisson significance (Li and Ma 1983). Hexagons: two spots define a regular "
-    "hexagon about the beam; vertices within a tolerance are matched (RANSAC, after Lo and Su), and a hexagon is kept "
-    "if fewer than the stated number are expected among random spots. Phases: the share of the beam in the rings that "
-    "only one candidate has; where rings coincide, the ratio of own to shared light. Presence is a documented score "
-    "between 0 and 1, not yet a calibrated probability."
+    "Hexagons: two spots define a regular hexagon about the beam; vertices within a tolerance are matched (RANSAC, "
+    "after Lo and Su), and a hexagon is kept if fewer than the stated number are expected among random spots. Phases: "
+    "the share of the beam in the rings that only one candidate has; where rings coincide, the ratio of own to shared "
+    "light. Presence is a documented score between 0 and 1, not yet a calibrated probability."
 )
 _LATTICE_METHOD = (
-    "Spots: difference of Gaussians with Poisson significance (Li and Ma 1983). Phases: the net of every zone axis of "
-    "every candidate is laid onto the spots in every rotation; a match is kept if fewer than the stated number of "
-    "equally good ones are expected among random spots (a-contrario). One scale, ellipse and centre are fitted for the "
-    "whole scan. Presence is a documented score between 0 and 1, not yet a calibrated probability."
+    "Phases: the net of every zone axis of every candidate is laid onto the spots in every rotation; a match is kept "
+    "if fewer than the stated number of equally good ones are expected among random spots (a-contrario). One scale, "
+    "ellipse and centre are fitted for the whole scan. Presence is a documented score between 0 and 1, not yet a "
+    "calibrated probability."
 )
-
 
 _COUNT_METHOD = (
     "Every phase is laid onto the counts along every beam direction in every rotation. The best orientations are "
@@ -178,16 +176,7 @@ def _examples(result: ScanResult, min_probability: float) -> Section:
         if result.denoiser is not None and len(pictures) < 2 * _MAX_DENOISED:
             pictures.append(_denoised(result, result.denoiser, int(ry), int(rx)))
     text = "One position for each combination of phases that occurs, the surest one."
-    return Section("Example patterns", (text, *_who_found(result)), tuple(pictures))
-
-
-def _who_found(result: ScanResult) -> tuple[str, ...]:
-    """Say what found the spots, where it was not the detector alone."""
-    if result.denoiser is None:
-        return ()
-    card = result.denoiser.network.card
-    added = "" if result.denoiser.judged is None else " The counts of alike neighbouring positions were added up first."
-    return (f"Spots were found by the network {card.name} {card.version}; the counts tell how bright they are.{added}",)
+    return Section("Example patterns", (text,), tuple(pictures))
 
 
 def _denoised(result: ScanResult, denoiser: ScanDenoiser, ry: int, rx: int) -> Picture:
@@ -306,15 +295,23 @@ def hexagon_owner(has_ring: BoolArray, presence: AnyArray, colours: dict[str, st
 
 
 def _tables(result: ScanResult, min_probability: float) -> Section:
-    tables = [mixture_table(result.phase_map, min_probability)]
-    found = result.found
-    names = result.phase_map.phases
+    found, names = result.found, result.phase_map.phases
     if isinstance(found, HexagonFindings):
-        tables.append(_ring_table(found, names))
-        return Section("Tables", (_HEXAGON_METHOD,), tables=tuple(tables))
-    tables.append(_zone_table(result, found, min_probability))
-    method = _COUNT_METHOD if isinstance(found, CountFindings) else _LATTICE_METHOD
-    return Section("Tables", (method,), tables=tuple(tables))
+        method, evidence = _HEXAGON_METHOD, _ring_table(found, names)
+    else:
+        method = _COUNT_METHOD if isinstance(found, CountFindings) else _LATTICE_METHOD
+        evidence = _zone_table(result, found, min_probability)
+    tables = (mixture_table(result.phase_map, min_probability), evidence)
+    shown = tuple(table for table in tables if table.rows)
+    return Section("Tables", (_who_found_spots(result.denoiser), method), tables=shown)
+
+
+def _who_found_spots(denoiser: ScanDenoiser | None) -> str:
+    if denoiser is None:
+        return "Spots were found by their difference of Gaussians, with Poisson significance (Li and Ma 1983)."
+    card = denoiser.network.card
+    added = "" if denoiser.judged is None else " The counts of alike neighbouring positions were added up first."
+    return f"Spots were found by the network {card.name} {card.version}; the counts tell how bright they are.{added}"
 
 
 def _ring_table(found: HexagonFindings, names: tuple[str, ...]) -> Table:
