@@ -8,6 +8,7 @@ values that differ from the sound file's or turned zero. What stands beside the 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import signal
@@ -83,6 +84,7 @@ def damages(data: bytes, seed: int, flips: int, cuts: int) -> list[tuple[str, by
 
 def main() -> None:
     """Damage, read, tell."""
+    logging.disable(logging.CRITICAL)
     file, folder = Path(sys.argv[1]), Path(sys.argv[2])
     seed, flips, cuts = map(int, sys.argv[3:6])
     for beside in file.parent.iterdir():

@@ -215,3 +215,30 @@ def test_provenance_names_recipe_inputs_versions_seed_and_a_time_in_utc(tmp_path
     assert raw["versions"]["numpy"] == np.__version__
     assert raw["seed"] == 3
     assert raw["time_utc"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("damage", ["lost", "changed", "boastful"])
+def test_damaged_chunks_are_never_read_as_data(tmp_path: Path, damage: str) -> None:
+    write_phase_map(tmp_path / "phase_map.zarr", a_map(), min_probability=0.5)
+    write_spots(tmp_path / "spots.zarr", some_spots())
+    for array, load in (("phase_map.zarr/presence", load_phase_map), ("spots.zarr/snr", load_spots)):
+        chunk = next(file for file in (tmp_path / array / "c").rglob("*") if file.is_file())
+        data = bytearray(chunk.read_bytes())
+        if damage == "lost":
+            chunk.unlink()
+        elif damage == "changed":
+            data[len(data) // 2] ^= 1
+            chunk.write_bytes(data)
+        else:
+            form = tmp_path / array / "zarr.json"
+            fields = json.loads(form.read_text())
+            fields["shape"] = fields["chunk_grid"]["configuration"]["chunk_shape"] = [10**9 for _ in fields["shape"]]
+            form.write_text(json.dumps(fields))
+        with pytest.raises(RunFolderError, match="cannot be read"):
+            load(tmp_path)
+
+
+def test_a_map_of_nothing_is_written_in_full(tmp_path: Path) -> None:
+    nothing = PhaseMap(("O3",), np.zeros((5, 7, 1), np.float32), np.zeros((5, 7), np.bool_))
+    write_phase_map(tmp_path / "phase_map.zarr", nothing, min_probability=0.5)
+    assert not load_phase_map(tmp_path).valid.any()

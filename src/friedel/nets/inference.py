@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
-from friedel.core.errors import DataError
+from friedel.core.errors import CorruptFileError, DataError, FriedelError
 from friedel.nets.cards import OperatingPoint, WeightCard, WeightsError, find_card, verify_weights
+from friedel.nets.onnx_file import require_plain_onnx
 from friedel.nets.spot_map import Trust
 
 #: Anscombe's transform, 0 at 0 counts.
@@ -63,7 +65,6 @@ class Network:
             raise DataError(
                 f"A network needs patterns (n, ky, kx) and centres (n, 2), got {electrons.shape} and {centre_px.shape}."
             )
-        session = open_session(str(self.path), self.card.sha256)
         denoised = np.empty(electrons.shape, dtype=np.float32)
         probability = np.empty(electrons.shape, dtype=np.float32)
         ky, kx = electrons.shape[1:]
@@ -72,7 +73,7 @@ class Network:
                 max(float(electrons[i].sum(dtype=np.float64)) / self.card.preprocessing.max_electrons, 1.0)
             )
             z = network_input(electrons[i] / scale, centre, self.card.preprocessing.stride)
-            found_z, found_p = session.run(None, {"z": z})
+            found_z, found_p = run_weights(self.path, self.card.sha256, {"z": z})
             denoised[i] = scale * unstabilise(found_z[0, :ky, :kx])
             probability[i] = found_p[0, :ky, :kx]
         return denoised, probability
@@ -90,7 +91,9 @@ def load_network(name_or_path: str) -> Network:
     card = verify_weights(card_path)
     if not isinstance(card, WeightCard):
         raise WeightsError(card_path, "it is a segmenter of spectra, and a denoiser is wanted", "Name a denoiser.")
-    return Network(card, card_path.parent / card.file)
+    weights = card_path.parent / card.file
+    read_weights(weights, card.sha256)
+    return Network(card, weights)
 
 
 def trust_at(points: Sequence[OperatingPoint], electrons: FloatArray) -> Trust:
@@ -136,16 +139,46 @@ def prepare(patterns: AnyArray, gain: float, valid: BoolArray | None) -> Float32
     return np.asarray(np.maximum(remove_spikes(patterns, gain=gain, valid=valid), 0.0) / np.float32(gain))
 
 
+def run_weights(path: Path, sha256: str, inputs: dict[str, AnyArray]) -> list[Any]:
+    """Run the weights that have this hash on named inputs, and return all outputs.
+
+    Raises
+    ------
+    WeightsError, FileError
+        If the file was changed after its card was read, is no plain ONNX file, or does not hold together.
+    """
+    try:
+        outputs: list[Any] = open_session(str(path), sha256).run(None, inputs)
+    except FriedelError:
+        raise
+    except Exception as error:  # what ONNX Runtime raises has no base of its own
+        raise CorruptFileError(path, f"it does not run ({error})", "Fetch it and its card anew.") from error
+    return outputs
+
+
 @lru_cache(maxsize=4)
 def open_session(path: str, sha256: str) -> Any:
-    """Open the weights in this process, on one thread.
+    """Open the weights that have this hash in this process, on one thread, with nothing from other files.
 
     Without this setting ONNX Runtime 1.31 reports its use to its maker over the network.
     """
+    data = read_weights(Path(path), sha256)
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def read_weights(path: Path, sha256: str) -> bytes:
+    """Read a file of weights, which must have this hash and be a plain ONNX file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(path, f"cannot be read ({error.strerror})", "Check the path.") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CorruptFileError(path, "it is not the file that its card describes", "Fetch both anew.")
+    require_plain_onnx(data, path)
+    return data

@@ -14,7 +14,7 @@ from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.nets.cards import SegmenterCard, WeightsError, find_card, verify_weights
 from friedel.nets.half_plane import half_of, network_input, of_network, whole_of
-from friedel.nets.inference import open_session
+from friedel.nets.inference import run_weights
 from friedel.patterns.diffractogram import WindowName, window_correlation
 from friedel.spots.cfar import CORRELATION_REACH_PX, LEAST_WEIGHT_PX, as_spots, distinct, searched_half
 from friedel.spots.noise_floor import noise_floor
@@ -37,8 +37,8 @@ class Segmenter:
 
     def probability(self, half: AnyArray, width: int) -> Float32Array:
         """Probability that each pixel (ky, width // 2 + 1) of power over noise, kx >= 0, belongs to a spot."""
-        session = open_session(str(self.path), self.card.sha256)
-        (found,) = session.run(None, {"x": network_input(half, width, self.card.preprocessing.stride)})
+        inputs = {"x": network_input(half, width, self.card.preprocessing.stride)}
+        (found,) = run_weights(self.path, self.card.sha256, inputs)
         return np.asarray(of_network(found[0], half.shape[0], width))
 
 

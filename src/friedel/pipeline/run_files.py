@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import ZstdCodec
 from zarr.errors import GroupNotFoundError
 
 from friedel.core.arrays import AnyArray
-from friedel.core.errors import DataError, RunFolderError
+from friedel.core.errors import CalibrationError, DataError, RunFolderError
 from friedel.core.grids import RealGrid
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
@@ -32,6 +33,10 @@ EVOLUTION_COLUMNS = (
 )  # fmt: skip
 _SPOT_ARRAYS = ("k_inv_a", "sigma_inv_a", "intensity", "snr", "offsets")
 _CHUNK_BYTES = 4 * 2**20
+#: A chunk that states to be larger is not believed: no map that friedel writes has rows of this size.
+_MAX_CHUNK_BYTES = 256 * 2**20
+#: What zarr and its codecs raise over damaged files.
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OSError, RuntimeError, DataError, CalibrationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ def load_phase_map(run: str | Path, frame: int | None = None) -> PhaseMap:
     path = _map_path(run)
     root = _open(path)
     try:
-        presence, valid = root["presence"], root["valid"]
+        presence, valid = _whole(root, "presence"), _whole(root, "valid")
         is_series = presence.ndim == 4
         if is_series != (frame is not None) or not 0 <= (frame or 0) < presence.shape[0]:
             wanted = f"frame 0 to {presence.shape[0] - 1}" if is_series else "no frame"
@@ -134,7 +139,7 @@ def load_phase_map(run: str | Path, frame: int | None = None) -> PhaseMap:
         grid = None if scale is None else RealGrid(**{**scale, "step_a": tuple(scale["step_a"])})
         phases = tuple(root.attrs["phases"])
         return PhaseMap(phases, np.asarray(presence[part]), np.asarray(valid[part]), grid)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
 
@@ -176,9 +181,9 @@ def load_spots(run: str | Path) -> Spots:
     root = _open(path)
     try:
         ry, rx = root.attrs["scan_shape"]
-        k, sigma, intensity, snr, offsets = (np.asarray(root[name][...]) for name in _SPOT_ARRAYS)
+        k, sigma, intensity, snr, offsets = (np.asarray(_whole(root, name)[...]) for name in _SPOT_ARRAYS)
         return Spots(k, sigma, intensity, snr, offsets, (int(ry), int(rx)))
-    except (KeyError, TypeError, ValueError, OSError, DataError) as error:
+    except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
 
@@ -243,11 +248,27 @@ def plain_values(value: Any) -> Any:
 
 
 def _create(root: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: tuple[str, ...] | None) -> Any:
-    """Make an array cut along its first axis into chunks of at most ``_CHUNK_BYTES`` where a row allows that."""
+    """Make an array cut along its first axis into chunks of at most ``_CHUNK_BYTES`` where a row allows that.
+
+    Every chunk is written, one of zeros too, and carries a checksum: a chunk that is lost or damaged later is noticed.
+    """
     row_bytes = np.dtype(dtype).itemsize * math.prod(shape[1:])
     rows = max(1, min(shape[0], _CHUNK_BYTES // max(row_bytes, 1)))
     chunks = (rows, *(max(n, 1) for n in shape[1:]))
-    return root.create_array(name, shape=shape, dtype=dtype, chunks=chunks, dimension_names=axes)
+    return root.create_array(
+        name, shape=shape, dtype=dtype, chunks=chunks, dimension_names=axes, compressors=ZstdCodec(checksum=True),
+        config={"write_empty_chunks": True},
+    )  # fmt: skip
+
+
+def _whole(root: Any, name: str) -> Any:
+    """Return an array of a store whose chunks are all there; zarr would read a missing one as zeros."""
+    array = root[name]
+    if math.prod(array.chunks) * array.dtype.itemsize > _MAX_CHUNK_BYTES:
+        raise DataError(f"{name} states chunks of shape {array.chunks}")
+    if missing := array.nchunks - array.nchunks_initialized:
+        raise DataError(f"{missing} of {array.nchunks} chunks of {name} are missing")
+    return array
 
 
 def _check_alike(frame: PhaseMap, first: PhaseMap, number: int) -> None:
@@ -265,7 +286,7 @@ def _open(path: Path) -> Any:
         return zarr.open_group(path, mode="r")
     except (FileNotFoundError, GroupNotFoundError) as error:
         raise _missing(path) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         raise _damaged(path, error) from error
 
 
@@ -274,4 +295,4 @@ def _missing(path: Path) -> RunFolderError:
 
 
 def _damaged(path: Path, error: Exception) -> RunFolderError:
-    return RunFolderError(f"{path} cannot be read ({type(error).__name__}: {error}). Make the run again.")
+    return RunFolderError(f"{path} cannot be read ({type(error).__name__}: {error}). Copy it, or make it, again.")

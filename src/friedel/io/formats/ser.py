@@ -32,6 +32,7 @@ class Header:
 
     navigation: tuple[Axis, ...]
     offsets: tuple[int, ...]
+    tags: tuple[int, ...]
     is_complete: bool
 
 
@@ -67,6 +68,7 @@ def open_file(path: Path, limits: Limits) -> Opened:
     plain = real_dtype(path, dtype)
     require_sizes(path, (ny, nx))
     require_bytes(path, max(header.offsets) + start + nx * ny * dtype.itemsize)
+    _require_tags_behind_images(path, header, start + nx * ny * dtype.itemsize)
     navigation, notes = (header.navigation, ()) if header.is_complete else _shortened(path, header)
     starts = np.array(header.offsets, dtype=np.int64).reshape([axis.size for axis in navigation]) + start
     signal = (Axis("y", ny, *_scale(delta_y)), Axis("x", nx, *_scale(delta_x)))
@@ -109,10 +111,21 @@ def _read_header(path: Path, stream: BinaryIO) -> Header:
     axes = [_read_axis(path, stream, index) for index in range(n_axes)]
     if math.prod(axis.size for axis in axes) != total:
         raise CorruptFileError(path, f"axes of {[axis.size for axis in axes]} do not make {total} images", COPY_AGAIN)
-    require_bytes(path, table + total * struct.calcsize("<" + width))
+    require_bytes(path, table + 2 * total * struct.calcsize("<" + width))
     stream.seek(table)
     offsets = _unpack(path, stream, f"<{valid}{width}")
-    return Header(tuple(axes[::-1]), offsets, valid == total)
+    stream.seek(table + total * struct.calcsize("<" + width))
+    tags = _unpack(path, stream, f"<{valid}{width}")
+    return Header(tuple(axes[::-1]), offsets, tags, valid == total)
+
+
+def _require_tags_behind_images(path: Path, header: Header, element_bytes: int) -> None:
+    """An image ends where its tag begins; a size that says otherwise is damaged."""
+    ends = [*header.offsets[1:], path.stat().st_size]
+    for offset, tag, end in zip(header.offsets, header.tags, ends, strict=True):
+        if offset < tag < end and tag != offset + element_bytes:
+            problem = f"an image of {element_bytes} bytes stands where {tag - offset} bytes belong to it"
+            raise CorruptFileError(path, problem, COPY_AGAIN)
 
 
 def _read_axis(path: Path, stream: BinaryIO, index: int) -> Axis:

@@ -48,6 +48,11 @@ def open_file(path: Path, limits: Limits) -> Opened:
     _walk_directories(path)
     tiff = tifffile.TiffFile(path)
     series, scales = tiff.series[0], _scales(tiff)
+    described: Any = tiff.shaped_metadata or ({},)
+    stated = described[0].get("shape")
+    if stated and math.prod(stated) != math.prod(series.shape):
+        problem = f"its description states the shape {stated}, its pages make {list(series.shape)}"
+        raise CorruptFileError(path, problem, COPY_AGAIN)
     pages = [page for page in series.pages if page is not None]
     _check_pages(path, series, pages, limits)
     notes: tuple[str, ...] = ()
@@ -104,6 +109,10 @@ def _read_at(path: Path, stream: Any, at: int, n_bytes: int) -> bytes:
 def _check_pages(path: Path, series: Any, pages: list[Any], limits: Limits) -> None:
     """Check that the bytes of all pages are there, and that no page is a bomb."""
     require_sizes(path, tuple(series.shape))
+    first = pages[0]
+    if first.compression == 1 and sum(first.databytecounts) < first.nbytes:
+        problem = f"an image of {first.nbytes} bytes is stored in {sum(first.databytecounts)}, yet not compressed"
+        raise CorruptFileError(path, problem, COPY_AGAIN)
     if series.dataoffset is not None:
         require_bytes(path, int(series.dataoffset) + int(series.nbytes))
         return
