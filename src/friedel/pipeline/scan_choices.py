@@ -22,6 +22,8 @@ Template = Literal["counts", "hexagon", "lattice"]
 
 #: Electrons per pattern up to which alike neighbours are added up.
 NEIGHBOURS_BELOW = 600.0
+#: No camera takes up what is diffracted farther out, in 1/Å: at 300 kV this is 160 mrad, at 60 kV 390 mrad.
+_FARTHEST_INV_A = 8.0
 #: Lattices and counts judge false alarms themselves, so that fainter spots may be offered to them than to hexagons.
 _FAINT_SPOTS = 10.0
 
@@ -46,6 +48,11 @@ def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -
 
     Hexagons: from 0.85 times the smallest to 1.15 times the largest first ring of the phases' six-fold zones.
     Lattices and counts: from 0.85 times the smallest reflection to the edge of the detector.
+
+    Raises
+    ------
+    CalibrationError
+        If the scale, the centre or the phases leave no such ring.
     """
     ky, kx = scan.pattern_shape
     centre_y, centre_x = scan.grid.centre_px
@@ -53,6 +60,11 @@ def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -
     edge = 0.98 * reach_px * min(scan.grid.step_inv_a)
     if edge <= 0:
         raise CalibrationError(f"The centre {scan.grid.centre_px} lies outside the pattern {ky} x {kx}. Pass --centre.")
+    if edge > _FARTHEST_INV_A:
+        raise CalibrationError(
+            f"The pattern reaches to {edge:.3g} 1/Å, farther than any camera. Check --step-inv-a: 1/nm taken for 1/Å? "
+            "If it is right, pass --annulus-inv-a LO,HI."
+        )
     if template == "hexagon":
         zones = hexagonal_zones(phases, (0.05, edge))
         first = [float(zone.radius_inv_a[0]) for zone in zones]
