@@ -50,3 +50,27 @@ def test_info_gives_reciprocal_steps_in_inverse_angstrom(tmp_path: Path) -> None
 def test_answer_for_one_pattern_is_no_percentage(n_positions: int, share: float, says: str) -> None:
     fractions = {"lif": share, "none": 1.0 - share, "mixed": 0.0}
     assert says in _answer(Summary("scan", ("lif",), fractions, {}, n_positions, 0))
+
+
+@pytest.mark.parametrize(
+    ("step", "words", "said"),
+    [
+        ("friedel.io.inspect", ["info", "scan.npy"], "\n"),
+        ("friedel.cli.map._run", ["map", "a.mrc", "--phases", "lif", "--out", "run"], "; go on with --resume\n"),
+        ("friedel.nets.training.loop.train", ["train", "denoiser", "--out", "run"], "; the same command goes on"),
+    ],
+)  # fmt: skip
+def test_who_interrupts_is_told_how_to_go_on_where_that_is_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, words: list[str], said: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    if "training" in step:
+        pytest.importorskip("torch")
+        monkeypatch.setattr("friedel.cli.networks._crystals", lambda _: {"train": [], "validation": [], "test": []})
+    monkeypatch.setattr(step, interrupt)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 130
+    assert result.stderr.startswith(f"interrupted{said}")

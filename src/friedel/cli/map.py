@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from friedel.cli.parsing import float_pair, index_range, int_pair, phase_list, rectangle
-from friedel.cli.progress import friendly_errors, progress_bars
+from friedel.cli.progress import WITH_RESUME, friendly_errors, progress_bars
 
 if TYPE_CHECKING:
     from friedel.pipeline.recipe import Recipe
@@ -83,7 +83,7 @@ def map_command(
         "micrograph.detector": detector,
         "scan.denoise": str(Path(denoise).absolute()) if denoise and denoise.lower().endswith(".onnx") else denoise,
     }
-    with friendly_errors(debug=debug):
+    with friendly_errors(debug=debug, go_on=WITH_RESUME):
         made = _make_recipe(path, recipe, _calibrated(calibration, overrides))
         _run(made, out, jobs, scheduler, resume=resume, as_json=as_json, quiet=quiet)
 
@@ -101,7 +101,7 @@ def run_command(
     """Run a recipe."""
     from friedel.pipeline.recipe import load_recipe
 
-    with friendly_errors(debug=debug):
+    with friendly_errors(debug=debug, go_on=WITH_RESUME):
         _run(load_recipe(recipe), out, jobs, scheduler, resume=resume, as_json=as_json, quiet=quiet)
 
 

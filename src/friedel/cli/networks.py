@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from friedel.cli.files import Energy, File, ScanStep, Shape, Step, read_scan, scan_options
-from friedel.cli.progress import friendly_errors, progress_bars
+from friedel.cli.progress import BY_ITSELF, friendly_errors, progress_bars
 
 if TYPE_CHECKING:
     from friedel.crystal import Crystal
@@ -40,7 +40,7 @@ def train_denoiser(
     debug: Debug = False,
 ) -> None:
     """Train a denoiser; writes NAME.onnx with its card, the learning curve and a checkpoint from which it goes on."""
-    with friendly_errors(debug=debug):
+    with friendly_errors(debug=debug, go_on=BY_ITSELF):
         _need_torch()
         from friedel.nets.training.finish import finish
         from friedel.nets.training.loop import train
@@ -77,7 +77,7 @@ def train_segmenter_command(
 
     FFTs whose names agree up to the last "_" are taken for views of one and stay together when some are set aside.
     """
-    with friendly_errors(debug=debug):
+    with friendly_errors(debug=debug, go_on=BY_ITSELF):
         _need_torch()
         from friedel.core.errors import RecipeError
         from friedel.nets.training.recipe import SegmenterRecipe, load_recipe_of
@@ -110,7 +110,7 @@ def tune_command(
     debug: Debug = False,
 ) -> None:
     """Search for better settings of a training, and write the best as a recipe."""
-    with friendly_errors(debug=debug):
+    with friendly_errors(debug=debug, go_on=BY_ITSELF):
         _need_torch()
         from friedel.nets.training.recipe import dump_training_recipe
         from friedel.nets.training.steps import use_threads

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from friedel.cli.progress import friendly_errors
+from friedel.cli.progress import BY_ITSELF, friendly_errors
 from friedel.core.errors import FetchError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def fetch(
     if query is not None and optimade is None:
         raise typer.BadParameter("--filter is for OPTIMADE servers; pass --optimade URL too")
     wanted = _words(elements, "--elements"), _words(ids, "--ids")
-    with friendly_errors(debug=debug):
+    with friendly_errors(debug=debug, go_on=BY_ITSELF):
         from friedel.crystal.fetch import fetch_structures
         from friedel.crystal.library import user_folder
 

@@ -12,6 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from friedel.core.errors import FriedelError
 
+#: How an interrupted command goes on.
+WITH_RESUME, BY_ITSELF = "go on with --resume", "the same command goes on where it was"
+
 
 @contextlib.contextmanager
 def progress_bars(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
@@ -36,8 +39,11 @@ def progress_bars(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextlib.contextmanager
-def friendly_errors(*, debug: bool) -> Iterator[None]:
-    """Turn an error that friedel raises on purpose into one line on stderr and exit code 1."""
+def friendly_errors(*, debug: bool, go_on: str = "") -> Iterator[None]:
+    """Turn an error that friedel raises on purpose into one line on stderr and exit code 1.
+
+    ``go_on``: how a command that was interrupted continues; empty if it starts anew.
+    """
     try:
         yield
     except typer.Exit:
@@ -54,5 +60,5 @@ def friendly_errors(*, debug: bool) -> Iterator[None]:
         typer.echo(f"error: friedel failed ({what}). This is a fault of friedel; --debug shows where.", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted; go on with --resume", err=True)
+        typer.echo(f"interrupted; {go_on}" if go_on else "interrupted", err=True)
         sys.exit(130)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from friedel.cli.parsing import int_pair
-from friedel.cli.progress import friendly_errors, progress_bars
+from friedel.cli.progress import WITH_RESUME, friendly_errors, progress_bars
 
 
 def dataset(
@@ -34,7 +34,7 @@ def dataset(
 ) -> None:
     """Write pairs of clean and noisy diffraction patterns, one for each zone axis of each material."""
     pattern_shape = int_pair(shape)
-    with friendly_errors(debug=debug), progress_bars(quiet=quiet) as progress:
+    with friendly_errors(debug=debug, go_on=WITH_RESUME), progress_bars(quiet=quiet) as progress:
         from friedel.pipeline.workers import workers
         from friedel.simulate.dataset import PairOptions
         from friedel.simulate.dataset_store import read_manifest, write_dataset
