@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +76,20 @@ def test_who_interrupts_is_told_how_to_go_on_where_that_is_possible(
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 130
     assert result.stderr.startswith(f"interrupted{said}")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EACCES, "may not write there"), (errno.ENOSPC, "the disk is full"), (errno.EIO, "fault of friedel")],
+)
+def test_where_the_system_refuses_to_write_friedel_is_not_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def refuse(_: object) -> None:
+        raise OSError(number, os.strerror(number), str(tmp_path / "shut" / ".v.png.1.part"))
+
+    monkeypatch.setattr("friedel.io.inspect", refuse)
+    result = CliRunner().invoke(app, ["info", "scan.zarr"])
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert result.stderr.startswith(f"error: {tmp_path / 'shut'}:") == (number != errno.EIO)

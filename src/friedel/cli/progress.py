@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -56,9 +58,20 @@ def friendly_errors(*, debug: bool, go_on: str = "") -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        typer.echo(f"error: friedel failed ({what}). This is a fault of friedel; --debug shows where.", err=True)
+        fault = f"friedel failed ({type(error).__name__}: {' '.join(str(error).split())}). This is a fault of friedel; "
+        said = _refusal_of_the_system(error) if isinstance(error, OSError) else ""
+        typer.echo(f"error: {said or fault + '--debug shows where.'}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo(f"interrupted; {go_on}" if go_on else "interrupted", err=True)
         sys.exit(130)
+
+
+def _refusal_of_the_system(error: OSError) -> str:
+    """Say where the operating system does not let this user write, and why; nothing if the error is of another kind."""
+    where = Path(error.filename).parent if error.filename else "writing"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{where}: this user may not write there ({error.strerror}). Choose another --out."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}: the disk is full. Free some space, or choose another --out."
+    return ""
