@@ -48,7 +48,8 @@ def main() -> None:
         trial = DenoiserRecipe(name=name, architecture=architecture, steps=_RATE_STEPS, learning_rate=1.5e-3,
                                validation_patterns=1)  # fmt: skip
         steps = max(int(60 * args.minutes / _seconds_a_step(trial, crystals, args.out)), 1)
-        recipe = trial.model_copy(update={"steps": steps, "validate_every": steps, "validation_patterns": 80})
+        update = {"steps": steps, "warm_up": steps // 10, "validate_every": steps, "validation_patterns": 80}
+        recipe = trial.model_copy(update=update)
         began = time.process_time()
         train(recipe, crystals, others, args.out / name, device="cpu")
         seconds = time.process_time() - began
@@ -59,8 +60,8 @@ def main() -> None:
         f1 = [f"{float(row['f1']):.2f}" for row in scores]
         rows.append((name, f"{parameters:.2f}", str(steps * recipe.batch), f"{seconds:.0f}", *f1, f"{error:.2f}"))
         print(" | ".join(rows[-1]), flush=True)
-    if args.write:
-        _write(rows, args.minutes)
+        if args.write:
+            _write(rows, args.minutes)
 
 
 def _write(rows: list[tuple[str, ...]], minutes: float) -> None:

@@ -2,9 +2,9 @@
 
 Test crystals are those that no network was trained or tuned on. Settings of every filter, and the gain and threshold
 with which the standard detector reads what it leaves, are the best of several on validation crystals, for each dose by
-itself. Writes docs/denoiser.md when given --write.
+itself. With --write the tables are put into docs/denoiser.md, in place of those of the same names.
 
-python bench/denoise.py [--patterns 60] [--weights denoiser] [--write]
+python bench/denoise.py [--patterns 60] [--nothing 600] [--weights denoiser] [--only PART ...] [--write]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from denoise_maps import map_accuracy
-from denoise_methods import MAX_FALSE, Tuned, by_network, classical, score_network, tune, tune_network
+from denoise_methods import MAX_FALSE, Tuned, by_network, classical, score_network, total, tune, tune_network
 from denoise_patterns import RANGES, Case, make_cases, training_like_noise
 from denoise_scan import pooled_scan_scores
 from denoise_speed import speeds
@@ -48,30 +48,32 @@ _ABLATION_DOSE = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page as it grows."""
+    """Tables by their titles, and the line that says where they were made."""
 
-    lines: list[str]
+    about: str
+    tables: dict[str, str]
 
-    def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        self.lines.extend([f"### {title}", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)])
-        self.lines.extend(f"| {' | '.join(row)} |" for row in rows)
-        self.lines.append("")
-        print("\n".join(self.lines[-len(rows) - 5 :]), flush=True)
+    def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
+        lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
+        self.tables[title] = "\n".join([*lines, "", f"*{note}{self.about}*", ""])
+        print(f"### {title}\n\n{self.tables[title]}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patterns", type=int, default=60)
+    parser.add_argument("--nothing", type=int, default=600, help="patterns of each kind without a crystal")
     parser.add_argument("--weights", default="denoiser")
     parser.add_argument("--only", nargs="*", choices=("dose", "nothing", "parts", "scan", "maps", "speed"))
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     network = load_network(args.weights)
     materials = load_materials()
-    page = Page([])
+    card = network.card
+    page = Page(f"{card.name} {card.version}, {dt.datetime.now(dt.UTC).date()}, {platform.machine()}.", {})
     parts: dict[str, Callable[[], None]] = {
         "dose": lambda: by_dose(page, network, materials, args.patterns),
-        "nothing": lambda: on_nothing(page, network, materials, 3 * args.patterns),
+        "nothing": lambda: on_nothing(page, network, materials, args.nothing),
         "parts": lambda: by_part(page, network, materials, args.patterns),
         "scan": lambda: on_scan(page, network, materials),
         "maps": lambda: on_maps(page),
@@ -80,7 +82,7 @@ def main() -> None:
     for name in args.only or parts:
         parts[name]()
     if args.write:
-        _write(page, network)
+        _write(page)
 
 
 def of_split(materials: Sequence[Material], split: str) -> list[Material]:
@@ -89,66 +91,92 @@ def of_split(materials: Sequence[Material], split: str) -> list[Material]:
 
 def by_dose(page: Page, network: Network, materials: Sequence[Material], n: int) -> None:
     """Compare all filters and the network at each dose."""
-    scores: dict[str, list[Score]] = {}
-    quality: dict[str, list[tuple[float, float]]] = {}
-    false: dict[str, list[float]] = {}
-    quiet: dict[str, list[tuple[float, float]]] = {}
-    limits = []
+    known_n, rows, limits = max(n // 2, 8), dict[str, list[Measured]](), list[float]()
     for dose in DOSES:
         noise = training_like_noise(float(dose))
         known, empty = (
-            make_cases(of_split(materials, "validation"), max(n // 2, 8), _VALIDATION_SEED, noise, **options)
+            make_cases(of_split(materials, "validation"), known_n, _VALIDATION_SEED, noise, **options)
             for options in (CRYSTAL, NO_CRYSTAL)
         )
         test = make_cases(of_split(materials, "test"), n, _TEST_SEED, noise, **CRYSTAL)
         film = make_cases(of_split(materials, "test"), n, _FILM_SEED, noise, **NO_CRYSTAL)
-        limits.append(poisson_limit(test))
+        limits.append(recall_of_all_light(test))
         for name, choices in (classical() | {"network's pattern": [by_network(network)]}).items():
             tuned, careful = tune(choices, known, empty)
-            scores.setdefault(name, []).append(tuned.score(test))
-            quality.setdefault(name, []).append(picture_quality(tuned, test))
-            false.setdefault(name, []).append(tuned.score(film).false / n)
-            quiet.setdefault(name, []).append((careful.score(test).f1, careful.score(film).false / n))
+            quiet = total(careful.scores(test)).f1, total(careful.scores(film)).false / n
+            measured = Measured(tuned.scores(test), tuned.scores(film), quiet, picture_quality(tuned, test))
+            rows.setdefault(name, []).append(measured)
         for name, trust in ((_TUNED, tune_network(network, known)), (_SHIPPED, None)):
-            scores.setdefault(name, []).append(score_network(network, test, trust))
-            false.setdefault(name, []).append(score_network(network, film, trust).false / n)
-        quiet.setdefault(_SHIPPED, []).append((scores[_SHIPPED][-1].f1, false[_SHIPPED][-1]))
-    head = ("electrons per pattern", *map(str, DOSES))
-    for title, text, limit in (
-        ("F1 of spots", lambda s: f"{s.f1:.2f}", [f"{2 * recall / (1 + recall):.2f}" for recall, _ in limits]),
-        ("Precision / recall", lambda s: f"{s.precision:.2f} / {s.recall:.2f}",
-         [f"1.00 / {recall:.2f}" for recall, _ in limits]),
-        ("Position error, px (one sigma along one axis)", lambda s: f"{s.error_px:.2f}",
-         [f"{error:.2f}" for _, error in limits]),
-    ):  # fmt: skip
-        rows = [(name, *map(text, row)) for name, row in scores.items()]
-        page.table(title, head, [*rows, ("limit of the electrons", *limit)])
-    rows = [(name, *(f"{value:.2f}" for value in row)) for name, row in false.items()]
-    page.table("False spots per pattern of an amorphous film, with the same settings", head, rows)
-    rows = [(name, *(f"{f1:.2f} / {none:.2f}" for f1, none in row)) for name, row in quiet.items()]
-    page.table(
-        f"F1 / false spots per film, with settings that see at most {MAX_FALSE:g} in validation films", head, rows
-    )
-    for i, title in enumerate(("PSNR of the stabilised pattern, dB", "SSIM of the stabilised pattern")):
-        rows = [(name, *(f"{q[i]:.{1 if i == 0 else 3}f}" for q in row)) for name, row in quality.items()]
-        page.table(title, head, rows)
+            found, false = (score_network(network, cases, trust) for cases in (test, film))
+            quiet = total(found).f1, total(false).false / n
+            rows.setdefault(name, []).append(Measured(found, false, quiet if name == _SHIPPED else None))
+    note = f"{n} test patterns at each dose, settings chosen on {known_n} of validation crystals. "
+    dose_tables(page, rows, limits, note)
 
 
-def poisson_limit(cases: Sequence[Case]) -> tuple[float, float]:
-    """Recall and position error, px, of one who sees without background where each electron of a spot landed.
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What a method does at one dose.
 
-    A spot of N expected electrons leaves none with the chance exp(-N); where it leaves some, they are N / (1 - exp(-N))
-    in the mean, each as far from its middle as the spot is wide.
+    Parameters
+    ----------
+    found, false
+        Scores of patterns with a crystal, and of films without.
+    quiet
+        F1 and false spots per film with the settings that see little in films; None where that was not asked.
+    quality
+        PSNR and SSIM; None for what makes no pictures.
     """
-    expected, width = [], []
+
+    found: list[Score]
+    false: list[Score]
+    quiet: tuple[float, float] | None
+    quality: tuple[float, float] | None = None
+
+
+def dose_tables(page: Page, rows: dict[str, list[Measured]], limits: Sequence[float], note: str) -> None:
+    """Write what was measured at each dose."""
+    limit_f1 = [f"{2 * recall / (1 + recall):.2f}" for recall in limits]
+    limit = [f"1.00 / {recall:.2f}" for recall in limits]
+    tables: tuple[tuple[str, Callable[[Measured], str | None], list[str]], ...] = (
+        ("F1 of spots", lambda m: f"{total(m.found).f1:.2f} ± {f1_error(m.found):.2f}", limit_f1),
+        ("Precision / recall", lambda m: f"{total(m.found).precision:.2f} / {total(m.found).recall:.2f}", limit),
+        ("Position error, px (one sigma along one axis)", lambda m: f"{total(m.found).error_px:.2f}", []),
+        ("False spots per pattern of an amorphous film, with the same settings",
+         lambda m: mean_and_error([s.false for s in m.false], 2), []),
+        (f"F1 / false spots per film, with settings that see at most {MAX_FALSE:g} in validation films",
+         lambda m: m.quiet and f"{m.quiet[0]:.2f} / {m.quiet[1]:.2f}", []),
+        ("PSNR of the stabilised pattern, dB", lambda m: m.quality and f"{m.quality[0]:.1f}", []),
+        ("SSIM of the stabilised pattern", lambda m: m.quality and f"{m.quality[1]:.3f}", []),
+    )  # fmt: skip
+    for title, text, known in tables:
+        lines = [(name, *cells) for name, row in rows.items() if all(cells := [text(m) or "" for m in row])]
+        if known:
+            lines.append(("of all spots that left an electron", *known))
+        page.table(title, ("electrons per pattern", *map(str, DOSES)), lines, note)
+
+
+def f1_error(scores: Sequence[Score]) -> float:
+    """Standard error of F1 over patterns: the jackknife (Efron and Stein, Ann. Statist. 9, 586, 1981)."""
+    hits, false, missed = np.array([(s.hits, s.false, s.missed) for s in scores], dtype=float).T
+    hits, false, missed = (values.sum() - values for values in (hits, false, missed))
+    f1 = 2.0 * hits / np.maximum(2.0 * hits + false + missed, 1.0)
+    return float(np.sqrt((len(f1) - 1) * f1.var()))
+
+
+def mean_and_error(counts: Sequence[int], digits: int) -> str:
+    """Mean of counts, with its standard error."""
+    return f"{np.mean(counts):.{digits}f} ± {np.std(counts) / np.sqrt(len(counts)):.{digits}f}"
+
+
+def recall_of_all_light(cases: Sequence[Case]) -> float:
+    """Share of the wanted spots that left an electron: one of N expected electrons leaves none with chance exp(-N)."""
+    expected = []
     for case in cases:
         inner = case.annulus_inv_a[0] / float(np.mean(case.grid.step_inv_a))
         far = np.hypot(*(case.spot_px - case.grid.centre_px).T) >= inner
         expected.append(case.spot_electrons[far & (case.spot_kind == WANTED)])
-        width.append(np.full(len(expected[-1]), case.sigma_px))
-    n, sigma = np.concatenate(expected), np.concatenate(width)
-    seen = -np.expm1(-n)
-    return float(seen.mean()), float(np.sqrt((sigma**2 * seen / n * seen).sum() / seen.sum()))
+    return float(-np.expm1(-np.concatenate(expected)).mean())
 
 
 def picture_quality(tuned: Tuned, cases: Sequence[Case]) -> tuple[float, float]:
@@ -180,11 +208,10 @@ def on_nothing(page: Page, network: Network, materials: Sequence[Material], n: i
             cases = make_cases(
                 of_split(materials, "test"), n, _FILM_SEED, noise, noise_changes=changes, no_crystal=True
             )
-            row.append(f"{score_network(network, cases).false / n:.3f}")
+            row.append(mean_and_error([s.false for s in score_network(network, cases)], 3))
         rows.append(row)
-    page.table(
-        "False spots per pattern on nothing, network's spot map", ("electrons per pattern", *map(str, DOSES)), rows
-    )
+    head = ("electrons per pattern", *map(str, DOSES))
+    page.table("False spots per pattern on nothing, network's spot map as shipped", head, rows, f"{n} patterns each. ")
 
 
 def by_part(page: Page, network: Network, materials: Sequence[Material], n: int) -> None:
@@ -217,12 +244,14 @@ def by_part(page: Page, network: Network, materials: Sequence[Material], n: int)
     for title, (part, options) in changes.items():
         options = {"scattering": "bloch", "ranges": spots} | options
         cases = make_cases(test, n, 14, noise, noise_changes=clean | part, **options)
-        rows.append((title, f"{dog.score(cases).f1:.2f}", f"{score_network(network, cases).f1:.2f}"))
+        found = [(total(s).f1, f1_error(s)) for s in (dog.scores(cases), score_network(network, cases))]
+        rows.append((title, *(f"{f1:.2f} ± {error:.2f}" for f1, error in found)))
     cases = make_cases(test, n, 14, noise, noise_changes=clean, scattering="bloch", ranges=spots)
     for off in (1.0, 3.0, 10.0):
         moved = [told_elsewhere(case, off) for case in cases]
-        rows.append((f"centre told {off:g} px wrong", "", f"{score_network(network, moved).f1:.2f}"))
-    page.table(f"F1 at {_ABLATION_DOSE:g} electrons, one part at a time", ("part", "detector alone", "network"), rows)
+        rows.append((f"centre told {off:g} px wrong", "", f"{total(score_network(network, moved)).f1:.2f}"))
+    head = ("part", "detector alone", "network")
+    page.table(f"F1 at {_ABLATION_DOSE:g} electrons, one part at a time", head, rows, f"{n} patterns each. ")
 
 
 def told_elsewhere(case: Case, off_px: float) -> Case:
@@ -250,14 +279,14 @@ def speed(page: Page, network: Network) -> None:
     page.table("Patterns a second on one core", ("", "128 x 128", "256 x 256", "GFLOP a pattern"), speeds(network))
 
 
-def _write(page: Page, network: Network) -> None:
+def _write(page: Page) -> None:
+    """Put the tables into the page; others that are there stay."""
     marker = "<!-- Everything below is written by bench/denoise.py -->"
-    before = DOCS.read_text(encoding="utf-8").partition(marker)[0] if DOCS.exists() else "# The denoiser\n\n"
-    about = (
-        f"Network {network.card.name} {network.card.version}, {dt.datetime.now(dt.UTC).date()}, {platform.machine()}, "
-        f"Python {platform.python_version()}."
-    )
-    DOCS.write_text("\n".join([before.rstrip(), "", marker, "", about, "", *page.lines]), encoding="utf-8")
+    text, _, below = DOCS.read_text(encoding="utf-8").partition(marker)
+    kept = dict(part.split("\n\n", 1) for part in below.split("### ")[1:])
+    tables = {title: f"{table.strip()}\n" for title, table in (kept | page.tables).items()}
+    sections = [f"### {title}\n\n{table}" for title, table in tables.items()]
+    DOCS.write_text("\n".join([text.rstrip(), "", marker, "", *sections]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -98,9 +98,9 @@ class Tuned:
     gain: float
     significance: float
 
-    def score(self, cases: list[Case]) -> Score:
+    def scores(self, cases: list[Case]) -> list[Score]:
         """Score test patterns."""
-        return total([score(detect(self.apply(c), c, self.gain), c, self.significance) for c in cases])
+        return [score(detect(self.apply(c), c, self.gain), c, self.significance) for c in cases]
 
 
 def tune(filters: list[Filter], cases: list[Case], nothing: list[Case]) -> tuple[Tuned, Tuned]:
@@ -126,9 +126,9 @@ def tune(filters: list[Filter], cases: list[Case], nothing: list[Case]) -> tuple
     return loose, quiet
 
 
-def score_network(network: Network, cases: list[Case], trust: Trust | None = None) -> Score:
+def score_network(network: Network, cases: list[Case], trust: Trust | None = None) -> list[Score]:
     """Score the network's own spots, with the trust of its card if none is given."""
-    return total([score(read(network, case, look(network, case), trust), case, 0.0) for case in cases])
+    return [score(read(network, case, look(network, case), trust), case, 0.0) for case in cases]
 
 
 def look(network: Network, case: Case) -> AnyArray:

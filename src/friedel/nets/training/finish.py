@@ -24,8 +24,10 @@ from friedel.nets.training.trust import Judged, choose_points, join, judge_maps
 from friedel.nets.training.validation import DOSES, at_dose, run_network, score_at
 
 #: Patterns with and without crystals at each dose, to choose by and to test with, and how many are looked at together.
-_VALIDATION, _TEST, _TOGETHER = (200, 900), (120, 300), 100
+_VALIDATION, _TEST, _TOGETHER = (300, 2400), (120, 600), 100
 _VALIDATION_SEED, _TEST_SEED = 3, 4
+#: Shares of vacuum, film and noise among patterns without a crystal, and least share of a film's rings in its light.
+_KINDS_OF_NOTHING, _PLAIN_RINGS = (0.15, 0.7, 0.15), 0.1
 _LIMITS = (
     "Trained on simulated patterns alone, with single and two-beam intensities, scrambled at random for the rest.",
     "Counts must be in electrons: a gain that is off by more than 30 % is outside of what was trained.",
@@ -137,9 +139,15 @@ def _crystals_of(ranges: PatternRanges) -> PatternRanges:
 
 
 def _nothing_of(ranges: PatternRanges) -> PatternRanges:
-    """Patterns without a crystal, by cameras that count electrons, without a beam stop, whose edges look like spots."""
-    counting = replace(ranges.noise.detector, counting_chance=1.0)
-    no_stop = replace(ranges.noise.stop_radius_px, chance=0.0)
+    """Patterns without a crystal, most of them of a film with plain rings, whose speckles look most like spots.
+
+    By cameras that count electrons, without a beam stop, whose edges look like spots.
+    """
+    noise = ranges.noise
+    rings = replace(noise.amorphous_share, low=max(noise.amorphous_share.low, _PLAIN_RINGS), chance=1.0)
+    counting = replace(noise.detector, counting_chance=1.0)
+    no_stop = replace(noise.stop_radius_px, chance=0.0)
     return replace(
-        ranges, negatives=(0.3, 0.4, 0.3), noise=replace(ranges.noise, detector=counting, stop_radius_px=no_stop)
-    )
+        ranges, negatives=_KINDS_OF_NOTHING,
+        noise=replace(noise, amorphous_share=rings, detector=counting, stop_radius_px=no_stop),
+    )  # fmt: skip
