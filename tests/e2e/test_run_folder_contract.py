@@ -122,9 +122,8 @@ def test_components_have_the_promised_columns_and_honest_names(micrograph_run: P
 def test_recipe_repeats_the_run(run: Path, done: Callable[..., object]) -> None:
     recipe = tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8"))
     assert Path(recipe["input"]).is_absolute()
-    assert {"format", "input", "phases", "min_probability", "seed", "read", "region", "scan", "micrograph"} == set(
-        recipe
-    )
+    sections = {"read", "region", "scan", "micrograph", "series"}
+    assert {"format", "input", "phases", "min_probability", "seed"} | sections == set(recipe)
     assert recipe["scan"]["hexagon"]["min_vertices"] == 3  # defaults are spelt out
     done("recipe", "check", run / "recipe.toml")
 

@@ -29,7 +29,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def map_command(
-    path: Annotated[str, typer.Argument(metavar="INPUT", help="A 4D-STEM scan or a micrograph.")],
+    path: Annotated[str, typer.Argument(metavar="INPUT", help="A 4D-STEM scan, a micrograph or a series.")],
     out: Out,
     phases: Annotated[str | None, typer.Option(help="Phases: library names or .cif files, with commas.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Start from this recipe; options override it.")] = None,
@@ -61,7 +61,7 @@ def map_command(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Map the phases of a scan or micrograph, and write a run folder with a report."""
+    """Map the phases of a scan, micrograph or series, and write a run folder with a report."""
     overrides = {
         "phases": phase_list(phases),
         "min_probability": min_probability,

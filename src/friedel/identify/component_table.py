@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.identify.naming import GrainMatch
@@ -165,3 +166,11 @@ def _component(pattern: Pattern, spots: Spots, match: GrainMatch, areas_nm2: Flo
         area_nm2=float(areas_nm2[rows].max()),
         spots=tuple(int(i) for i in rows),
     )
+
+
+def component_of_spots(components: Sequence[Component], n_spots: int) -> AnyArray:
+    """Row of the component that each spot (n_spots,) belongs to; -1 for none."""
+    rows = np.full(n_spots, -1, dtype=np.int32)
+    for row, component in enumerate(components):
+        rows[list(component.spots)] = row
+    return rows

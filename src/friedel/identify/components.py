@@ -165,7 +165,7 @@ def map_micrograph(
     step_px = max(1, math.ceil(max(micrograph.shape) / MAP_SIDE_PX))
     how = FringeOptions(options.mask_radius_inv_a, step_px, options.fft.outlier_sigmas, options.watershed)
     maps = fringe_maps(micrograph, pattern, spots, how, tell)
-    gain = _log_gain(pattern, options.optics)
+    gain = log_gain(pattern, options.optics)
     match = name_spots(spots, maps.mask, phases, annulus, pattern.grid.relative_sigma, gain, options.naming)
     regions = grain_masks(maps, match.grains, options.watershed)
     amplitude = phase_amplitude(maps, match.posterior)
@@ -218,7 +218,7 @@ def search_annulus(pattern: Pattern, phases: PhaseSet, d_min_a: float) -> tuple[
     return inner, outer
 
 
-def _log_gain(pattern: Pattern, optics: Optics | None) -> LogGain:
+def log_gain(pattern: Pattern, optics: Optics | None) -> LogGain:
     """Expected power over noise for equal structure factors: even where the lens is not known."""
     if optics is None:
         return lambda k_inv_a: np.zeros(len(k_inv_a))

@@ -84,22 +84,43 @@ def fringe_wave(spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radius_in
 
 
 def fringe_wave_and_weight(spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radius_inv_a: float,
-                           map_step_px: int = 1) -> tuple[Complex64Array, Float32Array]:  # fmt: skip
+                           map_step_px: int = 1, at_px: tuple[AnyArray, AnyArray] | None = None,
+                           ) -> tuple[Complex64Array, Float32Array]:  # fmt: skip
     """Compute the ``fringe_wave``, and the share (y, x) of the mask's response that falls on the picture.
 
     The share is 1 inside, 1/2 at an edge, 1/4 in a corner. The wave was divided by it, which raises noise there by
     one over its root.
+
+    Parameters
+    ----------
+    at_px
+        Rows and columns of the map's positions on the picture; they may lie between pixels. None takes every
+        ``map_step_px``-th pixel.
     """
-    _check_radius(radius_inv_a)
-    _check_inside(spectrum, k_inv_a)
-    bins, (dy, dx) = _bins(spectrum, k_inv_a, radius_inv_a)
-    mask = np.cos(0.5 * np.pi * np.minimum(np.hypot(dy[:, None], dx) / radius_inv_a, 1.0)) ** 2
-    inverse_y, inverse_x = (_inverse(spectrum, axis, d, map_step_px) for axis, d in ((0, dy), (1, dx)))
-    wave = inverse_y @ (_gather(spectrum, *bins) * mask).astype(np.complex64) @ inverse_x.T
+    masked, (dy, dx) = _masked(spectrum, k_inv_a, radius_inv_a)
+    rows, columns = at_px or tuple(np.arange(0, n, map_step_px) for n in spectrum.shape)
+    inverse_y, inverse_x = _inverse(spectrum, 0, dy, rows), _inverse(spectrum, 1, dx, columns)
+    wave = inverse_y @ masked @ inverse_x.T
     outline = np.outer(_outline(spectrum, 0, dy), _outline(spectrum, 1, dx))
-    share = np.abs(inverse_y @ (outline * mask).astype(np.complex64) @ inverse_x.T)
+    share = np.abs(inverse_y @ (outline * _mask(dy, dx, radius_inv_a)).astype(np.complex64) @ inverse_x.T)
     weight = np.maximum(share, np.float32(0.05)).astype(np.float32)
     return np.asarray(2.0 * wave / weight, dtype=np.complex64), weight
+
+
+def fringe_at(spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radius_inv_a: float,
+              at_px: AnyArray) -> Complex64Array:  # fmt: skip
+    """Compute the ``fringe_wave`` at single positions (M, 2) of the picture, not raised where the picture ends."""
+    masked, offsets = _masked(spectrum, k_inv_a, radius_inv_a)
+    turn_y, turn_x = (_inverse(spectrum, axis, offsets[axis], at_px[:, axis]) for axis in (0, 1))
+    return np.asarray(2.0 * ((turn_y @ masked) * turn_x).sum(axis=1), dtype=np.complex64)
+
+
+def power_near(spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radii_inv_a: tuple[float, float]) -> float:
+    """Mean power of the noise in a ring about a spot, from its median; white noise of variance v has v."""
+    bins, (dy, dx) = _bins(spectrum, k_inv_a, radii_inv_a[1])
+    distance = np.hypot(dy[:, None], dx)
+    power = np.abs(_gather(spectrum, *bins)[(distance > radii_inv_a[0]) & (distance <= radii_inv_a[1])]) ** 2
+    return float(np.median(power)) / (math.log(2) * spectrum.shape[0] * spectrum.shape[1])
 
 
 def bragg_amplitude(micrograph: Micrograph, k_inv_a: AnyArray, radius_inv_a: float) -> Float32Array:
@@ -169,6 +190,21 @@ def _bins(
     return bins, distances
 
 
+def _mask(dy: FloatArray, dx: FloatArray, radius: float) -> FloatArray:
+    """Weights of the mask: cos^2 from 1 at its centre to 0 at the radius."""
+    return np.asarray(np.cos(0.5 * np.pi * np.minimum(np.hypot(dy[:, None], dx) / radius, 1.0)) ** 2)
+
+
+def _masked(
+    spectrum: BraggSpectrum, k_inv_a: tuple[float, float], radius: float
+) -> tuple[Complex64Array, list[FloatArray]]:
+    """Spectrum behind the mask, and the distances of its pixels from the spot along each axis."""
+    _check_radius(radius)
+    _check_inside(spectrum, k_inv_a)
+    bins, (dy, dx) = _bins(spectrum, k_inv_a, radius)
+    return (_gather(spectrum, *bins) * _mask(dy, dx, radius)).astype(np.complex64), [dy, dx]
+
+
 def _gather(spectrum: BraggSpectrum, rows: AnyArray, cols: AnyArray) -> Complex64Array:
     """Take a block of the whole spectrum from the half that is stored, by Friedel's law F(-k) = F(k)*."""
     height, width = spectrum.padded_shape
@@ -179,9 +215,9 @@ def _gather(spectrum: BraggSpectrum, rows: AnyArray, cols: AnyArray) -> Complex6
     return np.asarray(np.where(mirrored, block.conj(), block))
 
 
-def _inverse(spectrum: BraggSpectrum, axis: int, offset_inv_a: FloatArray, map_step_px: int) -> Complex64Array:
-    """Matrix (pixels, bins) of the inverse transform about the spot along one axis, within the picture."""
-    y_a = np.arange(0, spectrum.shape[axis], map_step_px) * spectrum.step_a[axis]
+def _inverse(spectrum: BraggSpectrum, axis: int, offset_inv_a: FloatArray, at_px: AnyArray) -> Complex64Array:
+    """Matrix (positions, bins) of the inverse transform about the spot along one axis."""
+    y_a = at_px * spectrum.step_a[axis]
     return np.asarray(
         np.exp(2j * np.pi * y_a[:, None] * offset_inv_a) / spectrum.padded_shape[axis], dtype=np.complex64
     )

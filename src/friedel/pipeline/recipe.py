@@ -14,6 +14,7 @@ from friedel.core.errors import FriedelError, RecipeError
 from friedel.identify.components import ComponentOptions
 from friedel.io import ReadOptions
 from friedel.pipeline.scan_result import ScanOptions
+from friedel.pipeline.series_options import SeriesOptions
 
 _MAX_BYTES = 1 << 20
 
@@ -34,8 +35,9 @@ class RegionOptions(_Strict):
 class Recipe(_Strict):
     """A whole analysis.
 
-    The sections ``scan`` and ``micrograph`` hold the settings of the two roads; the one that the input does not take
-    is ignored. ``read`` holds facts that override the file's.
+    The sections ``scan`` and ``micrograph`` hold the settings of the two roads, and ``series`` those that a series has
+    besides those of a micrograph; what the input does not take is ignored. ``read`` holds facts that override the
+    file's.
     """
 
     format: Literal[1] = 1
@@ -47,6 +49,7 @@ class Recipe(_Strict):
     region: RegionOptions = RegionOptions()
     scan: ScanOptions = ScanOptions()
     micrograph: ComponentOptions = ComponentOptions()
+    series: SeriesOptions = SeriesOptions()
 
 
 def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from friedel.core.arrays import AnyArray
-from friedel.core.errors import UnsupportedFileError, naming
-from friedel.core.images import Micrograph, MicrographSeries, PatternScan
-from friedel.core.phase_map import PhaseMap
-from friedel.core.spots import Spots
+from friedel.core.errors import naming
+from friedel.core.images import Micrograph, PatternScan
 from friedel.crystal import PhaseSet, load_phases
+from friedel.identify.component_table import component_of_spots
 from friedel.identify.hexagon_presence import ring_owners
 from friedel.io import read
 from friedel.nets.cards import DEFAULT_WEIGHTS, find_card, load_card
 from friedel.patterns.survey import virtual_image
 from friedel.pipeline.micrograph import analyse_region
 from friedel.pipeline.micrograph_report import micrograph_sections
-from friedel.pipeline.provenance import Provenance, collect_provenance, sha256_of, sha256_of_text
+from friedel.pipeline.outcome import Clock, Outcome, answer_of, calibration_entry, write_outcome
+from friedel.pipeline.provenance import collect_provenance, sha256_of, sha256_of_text
 from friedel.pipeline.recipe import Recipe, dump_recipe
 from friedel.pipeline.region import crop_scan, find_region
-from friedel.pipeline.run_files import (
-    Summary,
-    write_components,
-    write_phase_map,
-    write_provenance,
-    write_recipe,
-    write_spots,
-    write_summary,
-)
+from friedel.pipeline.run_files import Summary
 from friedel.pipeline.run_folder import RunFolder, open_run
 from friedel.pipeline.scan import analyse_scan
 from friedel.pipeline.scan_blocks import Progress
 from friedel.pipeline.scan_counts import CountFindings
 from friedel.pipeline.scan_report import scan_sections
 from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
+from friedel.pipeline.series_run import map_series
 from friedel.pipeline.workers import workers
-from friedel.report.html import Report, Section, write_report
-from friedel.report.tables import Table, shares_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +56,6 @@ class RunOptions:
     command: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Outcome:
-    """What either road hands over for writing."""
-
-    kind: str
-    phase_map: PhaseMap
-    spots: Spots
-    calibration: Mapping[str, Mapping[str, Any]]
-    warnings: tuple[str, ...]
-    sections: Callable[[], list[Section]]
-    map_arrays: Mapping[str, AnyArray] = field(default_factory=dict)
-    map_attributes: Mapping[str, Any] = field(default_factory=dict)
-    components: Sequence[Mapping[str, Any]] | None = None
-    spot_columns: Mapping[str, AnyArray] = field(default_factory=dict)
-    used_network: bool = False
-
-
 def run_recipe(
     recipe: Recipe,
     out: str | Path,
@@ -106,7 +78,7 @@ def run_recipe(
         Whatever keeps the run from being made; an earlier run at ``out`` stays whole.
     """
     options = options or RunOptions()
-    clock = _Clock()
+    clock = Clock()
     toml = dump_recipe(recipe)
     phases = load_phases(recipe.phases)
     inputs = _input_hashes(recipe, progress)
@@ -120,7 +92,7 @@ def run_recipe(
         if outcome.used_network:
             provenance = replace(provenance, weights_sha256=_weights_hash(recipe, outcome.kind))
         clock.lap("analyse")
-        summary = _write(run, recipe, toml, outcome, provenance, clock)
+        summary = write_outcome(run, recipe, toml, outcome, provenance, clock)
         progress("report", 1, 1)
     return summary
 
@@ -149,29 +121,19 @@ def _weights_hash(recipe: Recipe, kind: str | None = None) -> dict[str, str]:
     return {f"{card.name} {card.version}": card.sha256 for card in cards}
 
 
-def _analyse(recipe: Recipe, phases: PhaseSet, run: RunFolder, options: RunOptions, progress: Progress) -> _Outcome:
+def _analyse(recipe: Recipe, phases: PhaseSet, run: RunFolder, options: RunOptions, progress: Progress) -> Outcome:
     data = read(recipe.input, recipe.read)
     if isinstance(data, PatternScan):
         return _map_scan(data, recipe, phases, run, options, progress)
     if isinstance(data, Micrograph):
         return _map_micrograph(data, recipe, phases, progress)
-    assert isinstance(data, MicrographSeries)
-    raise UnsupportedFileError(
-        recipe.input,
-        f"it is a series of {data.data.shape[0]} images, and friedel {_version()} maps one image or one scan at a time",
-        "Save the frame of interest as an image, or pass --scan-shape NY,NX if it is a scan.",
-    )
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("friedel")
+    with workers(options.jobs, options.scheduler) as executor:
+        return map_series(data, recipe, phases, run, executor, progress)
 
 
 def _map_scan(
     scan: PatternScan, recipe: Recipe, phases: PhaseSet, run: RunFolder, options: RunOptions, progress: Progress
-) -> _Outcome:
+) -> Outcome:
     region = find_region(scan.scan_shape, recipe.region.roi, recipe.region.roi_mask)
     with workers(options.jobs, options.scheduler) as executor:
         result = analyse_scan(
@@ -195,9 +157,10 @@ def _map_scan(
             )
     arrays, attributes = _scan_arrays(result)
     attributes["roi"] = [list(region.rows), list(region.columns)]
-    return _Outcome(
+    return Outcome(
         "scan",
         result.phase_map,
+        answer_of(result.phase_map, "scan", recipe.min_probability),
         result.spots,
         _scan_calibration(scan, result, centre_is_given=recipe.read.centre_px is not None),
         result.warnings,
@@ -248,157 +211,42 @@ def _scan_calibration(scan: PatternScan, result: ScanResult, *, centre_is_given:
     """Return the calibration as used, with where each value is from."""
     survey, stored = result.survey, scan.grid
     out: dict[str, dict[str, Any]] = {
-        "step_inv_a": _entry(stored.step_inv_a, stored.source, stored.relative_sigma),
-        "centre_px": _entry(survey.scan.grid.centre_px, "user" if centre_is_given else "fitted", None),
-        "gain_per_electron": _entry(survey.gain, "fitted", None),
+        "step_inv_a": calibration_entry(stored.step_inv_a, stored.source, stored.relative_sigma),
+        "centre_px": calibration_entry(survey.scan.grid.centre_px, "user" if centre_is_given else "fitted", None),
+        "gain_per_electron": calibration_entry(survey.gain, "fitted", None),
     }
     if isinstance(result.found, HexagonFindings):
         rings = result.found.rings
-        out["scale"] = _entry(rings.scale, "fitted", rings.scale_sigma)
+        out["scale"] = calibration_entry(rings.scale, "fitted", rings.scale_sigma)
     else:
         fit = result.found.distortion
-        out["scale"] = _entry(fit.scale, "fitted" if fit.n_spots else stored.source, fit.scale_sigma)
+        out["scale"] = calibration_entry(fit.scale, "fitted" if fit.n_spots else stored.source, fit.scale_sigma)
         if fit.n_spots:
-            out["anisotropy"] = _entry(fit.anisotropy, "fitted", None)
+            out["anisotropy"] = calibration_entry(fit.anisotropy, "fitted", None)
     if scan.scan_grid is not None:
-        out["scan_step_a"] = _entry(scan.scan_grid.step_a, scan.scan_grid.source, scan.scan_grid.relative_sigma)
+        out["scan_step_a"] = calibration_entry(
+            scan.scan_grid.step_a, scan.scan_grid.source, scan.scan_grid.relative_sigma
+        )
     return out
 
 
-def _entry(value: Any, source: str, relative_sigma: float | None) -> dict[str, Any]:
-    return {"value": value, "source": source, "relative_sigma": relative_sigma}
-
-
-def _map_micrograph(micrograph: Micrograph, recipe: Recipe, phases: PhaseSet, progress: Progress) -> _Outcome:
+def _map_micrograph(micrograph: Micrograph, recipe: Recipe, phases: PhaseSet, progress: Progress) -> Outcome:
     region = find_region(micrograph.shape, recipe.region.roi, recipe.region.roi_mask)
     result = analyse_region(micrograph, region, phases, recipe.micrograph, progress=progress)
     grid = micrograph.grid
-    component_of_spot = np.full(len(result.spots), -1, np.int32)
-    for row, component in enumerate(result.components):
-        component_of_spot[list(component.spots)] = row
-    return _Outcome(
+    return Outcome(
         "micrograph",
         result.phase_map,
+        answer_of(result.phase_map, "micrograph", recipe.min_probability),
         result.spots,
         {
-            "pixel_size_a": _entry(grid.step_a, grid.source, grid.relative_sigma),
-            "scale": _entry(result.match.scale, "fitted", result.match.scale_sigma),
+            "pixel_size_a": calibration_entry(grid.step_a, grid.source, grid.relative_sigma),
+            "scale": calibration_entry(result.match.scale, "fitted", result.match.scale_sigma),
         },
         result.warnings,
         lambda: micrograph_sections(micrograph, region, result, recipe.min_probability),
         {"amplitude": result.amplitude},
         {"step_px": result.step_px, "roi": [list(region.rows), list(region.columns)]},
         [component.as_row() for component in result.components],
-        {"component": component_of_spot},
+        {"component": component_of_spots(result.components, len(result.spots))},
     )
-
-
-def _write(
-    run: RunFolder, recipe: Recipe, toml: str, outcome: _Outcome, provenance: Provenance, clock: _Clock
-) -> Summary:
-    folder, pmap = run.partial, outcome.phase_map
-    write_recipe(folder / "recipe.toml", toml)
-    write_provenance(folder / "provenance.json", provenance)
-    write_phase_map(
-        folder / "phase_map.zarr",
-        pmap,
-        min_probability=recipe.min_probability,
-        extra=outcome.map_arrays,
-        attributes=outcome.map_attributes,
-    )
-    write_spots(folder / "spots.zarr", outcome.spots, extra=outcome.spot_columns)
-    if outcome.components is not None:
-        write_components(folder / "components.csv", outcome.components)
-    sections = outcome.sections()
-    clock.lap("draw")
-    summary = Summary(
-        kind=outcome.kind,
-        phases=pmap.phases,
-        fractions=pmap.fractions(recipe.min_probability),
-        calibration=outcome.calibration,
-        n_positions=int(pmap.valid.sum()),
-        n_spots=len(outcome.spots),
-        warnings=outcome.warnings,
-        timing_s=clock.laps,
-    )
-    write_summary(folder / "summary.json", summary)
-    write_report(folder / "report.html", _report(recipe, toml, outcome, summary, provenance, sections))
-    return summary
-
-
-def _report(
-    recipe: Recipe, toml: str, outcome: _Outcome, summary: Summary, provenance: Provenance, sections: list[Section]
-) -> Report:
-    calibration = Table(
-        ("quantity", "value", "source", "relative error"),
-        tuple(
-            (name, _number_text(entry["value"]), str(entry["source"]), entry["relative_sigma"])
-            for name, entry in summary.calibration.items()
-        ),
-        "Calibration as used; errors are one sigma.",
-    )
-    facts = Table(
-        ("what", "value"),
-        (
-            *((f"sha256 of {name}", value) for name, value in provenance.inputs_sha256.items()),
-            *((f"sha256 of {name}", value) for name, value in provenance.weights_sha256.items()),
-            *((f"version of {name}", value) for name, value in provenance.versions.items()),
-            ("seed", provenance.seed),
-            ("host", provenance.host),
-            ("time (UTC)", provenance.time_utc),
-        ),
-    )
-    repeat = "Run the recipe again with: friedel run recipe.toml --out NEW_RUN"
-    command = " ".join(provenance.command)
-    return Report(
-        title=Path(recipe.input).name,
-        subtitle=f"friedel {provenance.versions.get('friedel', '')} · {outcome.kind} · {provenance.time_utc}",
-        verdict=_verdict(outcome, recipe.min_probability),
-        shares=shares_of(outcome.phase_map, recipe.min_probability),
-        warnings=outcome.warnings,
-        sections=(
-            *sections,
-            Section("Calibration", tables=(calibration,)),
-            Section("Settings", (repeat, *((f"This run: {command}",) if command else ())), verbatim=toml),
-            Section("Provenance", tables=(facts,)),
-        ),
-    )
-
-
-def _number_text(value: Any) -> str:
-    values = value if isinstance(value, tuple | list) else (value,)
-    return ", ".join(f"{float(v):.6g}" for v in values)
-
-
-def _verdict(outcome: _Outcome, min_probability: float) -> tuple[str, ...]:
-    """Answer in a sentence or two: which phases, what share, and how much is none or mixed."""
-    fractions = outcome.phase_map.fractions(min_probability)
-    found = [name for name in outcome.phase_map.phases if fractions[name] > 0]
-    missing = [name for name in outcome.phase_map.phases if fractions[name] == 0]
-    if outcome.phase_map.valid.size == 1:
-        return (f"In this pattern: {', '.join(found) or 'none of the candidate phases'}.",)
-    where = "positions" if outcome.kind == "scan" else "the image"
-    if found:
-        shares = ", ".join(f"{name} in {100 * fractions[name]:.1f} %" for name in found)
-        lines = [f"Of {where}: {shares}; none of the candidates in {100 * fractions['none']:.1f} %."]
-    else:
-        lines = [f"None of the candidate phases was found in {where}."]
-    if fractions["mixed"] > 0:
-        lines.append(f"More than one phase is present in {100 * fractions['mixed']:.1f} %.")
-    if missing and found:
-        lines.append(f"Not found: {', '.join(missing)}.")
-    return tuple(lines)
-
-
-class _Clock:
-    """Seconds taken by each step."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Note the time since the last lap."""
-        now = time.perf_counter()
-        self.laps[name] = round(now - self._last, 3)
-        self._last = now

@@ -31,6 +31,9 @@ COMPONENT_COLUMNS = (
 EVOLUTION_COLUMNS = (
     "frame", "time_s", "dose_e_per_a2", "phase", "intensity", "area_nm2", "fraction", "d_measured_a",
 )  # fmt: skip
+ONSET_COLUMNS = (
+    "phase", "hkl", "event", "frame", "frame_low", "frame_high", "time_s", "dose_e_per_a2", "false_alarms",
+)  # fmt: skip
 _SPOT_ARRAYS = ("k_inv_a", "sigma_inv_a", "intensity", "snr", "offsets")
 _CHUNK_BYTES = 4 * 2**20
 #: A chunk that states to be larger is not believed: no map that friedel writes has rows of this size.
@@ -199,6 +202,12 @@ def write_evolution(path: str | Path, rows: Iterable[Mapping[str, Cell]]) -> Non
         write_csv(path, EVOLUTION_COLUMNS, rows)
 
 
+def write_onsets(path: str | Path, rows: Iterable[Mapping[str, Cell]]) -> None:
+    """Write onsets.csv: one row per phase or component and event, with ``ONSET_COLUMNS``."""
+    with writing_to(Path(path)):
+        write_csv(path, ONSET_COLUMNS, rows)
+
+
 def write_summary(path: str | Path, summary: Summary) -> None:
     """Write summary.json; values that are NaN or infinite become null."""
     write_json(Path(path), asdict(summary))
@@ -248,12 +257,12 @@ def plain_values(value: Any) -> Any:
 
 
 def _create(root: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: tuple[str, ...] | None) -> Any:
-    """Make an array cut along its first axis into chunks of at most ``_CHUNK_BYTES`` where a row allows that.
+    """Make an array cut along its first axis into chunks of at most ``_CHUNK_BYTES``, a series frame by frame.
 
     Every chunk is written, one of zeros too, and carries a checksum: a chunk that is lost or damaged later is noticed.
     """
     row_bytes = np.dtype(dtype).itemsize * math.prod(shape[1:])
-    rows = max(1, min(shape[0], _CHUNK_BYTES // max(row_bytes, 1)))
+    rows = 1 if axes is not None and axes[0] == "t" else max(1, min(shape[0], _CHUNK_BYTES // max(row_bytes, 1)))
     chunks = (rows, *(max(n, 1) for n in shape[1:]))
     return root.create_array(
         name, shape=shape, dtype=dtype, chunks=chunks, dimension_names=axes, compressors=ZstdCodec(checksum=True),

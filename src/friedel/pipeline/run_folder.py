@@ -23,7 +23,7 @@ from friedel.report.files import write_atomic
 #: What a run may write; anything else in a run folder is somebody's own, and keeps the folder from being replaced.
 RUN_ENTRIES = frozenset(
     ("recipe.toml", "provenance.json", "summary.json", "phase_map.zarr", "spots.zarr", "components.csv",
-     "evolution.csv", "report.html")
+     "evolution.csv", "onsets.csv", "film.gif", "report.html")
 )  # fmt: skip
 #: Folder inside an unfinished run for what is no result: the lock, the key, kept blocks, the run that is replaced.
 _WORK = ".work"

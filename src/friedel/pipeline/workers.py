@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from typing import TypeVar
 
 from friedel.core.errors import FriedelError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], executor: Executor | None
+) -> Iterator[tuple[Item, Result]]:
+    """Apply a function to items and yield each with its result, in order; two items per worker are in flight."""
+    if executor is None:
+        for item in items:
+            yield item, function(item)
+        return
+    ahead = 2 * int(getattr(executor, "_max_workers", 0) or 8)
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    for item in items:
+        waiting.append((item, executor.submit(function, item)))
+        if len(waiting) >= ahead:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    for done, future in waiting:
+        yield done, future.result()
 
 
 @contextlib.contextmanager
