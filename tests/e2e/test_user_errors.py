@@ -241,3 +241,18 @@ def test_quiet_failure_still_says_why(refused: Refused, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_other_verbs_answer_in_one_line_too(refused: Refused, arguments: tuple[str, ...]) -> None:
     assert arguments[2 if arguments[0] in ("phases", "recipe") else 1] in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("virtual", "--annulus-inv-a", "0.2,0.5"), ("spots", "--annulus-inv-a", "0.2,0.5"), ("denoise",),
+                  ("calibrate",)], ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_no_verb_writes_over_the_data_that_it_reads(
+    refused: Refused, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    raw = tmp_path / "raw.npy"
+    np.save(raw, np.random.default_rng(1).poisson(3.0, (2, 2, 40, 40)).astype(np.uint16))
+    before = raw.read_bytes()
+    verb, *options = arguments
+    assert "exists already" in refused(verb, raw, *options, "--step-inv-a", "0.03", "--out", raw)
+    assert raw.read_bytes() == before

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from friedel.cli.files import Debug, Energy, File, ScanStep, Shape, Step, read_scan, scan_options
+from friedel.cli.files import Debug, Energy, File, ScanStep, Shape, Step, read_scan, require_new, scan_options
 from friedel.cli.parsing import phase_list
 from friedel.cli.progress import friendly_errors, progress_bars
 
@@ -38,6 +38,8 @@ def calibrate(
         from friedel.crystal import load_phase, load_phases
         from friedel.pipeline.calibrate import calibrate_scan, write_calibration
 
+        if out is not None:
+            require_new(out)
         names = phase_list(phases)
         scan = read_scan(path, scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
         with progress_bars(quiet=quiet or as_json) as progress, naming(path):

@@ -98,6 +98,7 @@ def virtual(
         from friedel.patterns.survey import survey_scan
         from friedel.pipeline.pictures import write_virtual_image
 
+        require_new(out)
         annulus = float_pair(annulus_inv_a) or (0.0, 0.0)
         scan = read_scan(path, scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
         with progress_bars(quiet=False) as progress, naming(path):
@@ -118,19 +119,26 @@ def spots(
 ) -> None:
     """Find the spots of a scan."""
     with friendly_errors(debug=debug):
-        from friedel.core.errors import RunFolderError, naming
+        from friedel.core.errors import naming
         from friedel.pipeline.run_files import write_spots
         from friedel.pipeline.scan import find_scan_spots
         from friedel.pipeline.scan_result import ScanOptions
 
-        if out.exists():
-            raise RunFolderError(f"{out} exists already. Choose another --out, or remove it.")
+        require_new(out)
         annulus = float_pair(annulus_inv_a) or (0.0, 0.0)
         scan = read_scan(path, scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
         with progress_bars(quiet=False) as progress, naming(path):
             table = find_scan_spots(scan, replace(ScanOptions(), annulus_inv_a=annulus), progress=progress)
         write_spots(out, table)
         typer.echo(f"{len(table)} spots in {table.n_patterns} patterns: {out}")
+
+
+def require_new(out: Path) -> None:
+    """Raise RunFolderError if something is there already, such as the data that were measured."""
+    from friedel.core.errors import RunFolderError
+
+    if out.exists():
+        raise RunFolderError(f"{out} exists already. Choose another --out, or remove it.")
 
 
 def scan_options(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from friedel.cli.files import Energy, File, ScanStep, Shape, Step, read_scan, scan_options
+from friedel.cli.files import Energy, File, ScanStep, Shape, Step, read_scan, require_new, scan_options
 from friedel.cli.progress import BY_ITSELF, friendly_errors, progress_bars
 
 if TYPE_CHECKING:
@@ -174,7 +174,6 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Copy weights and card, for other programs or as a start for one's own."""
-    from friedel.core.errors import RunFolderError
     from friedel.nets.cards import find_card, verify_weights
 
     with friendly_errors(debug=debug):
@@ -182,8 +181,7 @@ def export(
         card = verify_weights(card_path)
         out.mkdir(parents=True, exist_ok=True)
         for source in (card_path, card_path.parent / card.file):
-            if (out / source.name).exists():
-                raise RunFolderError(f"{out / source.name} exists already. Choose another --out, or remove it.")
+            require_new(out / source.name)
             shutil.copyfile(source, out / source.name)
             typer.echo(out / source.name)
 
@@ -242,6 +240,7 @@ def denoise(
         from friedel.nets.inference import load_network
         from friedel.patterns.survey import survey_scan
 
+        require_new(out)
         network = load_network(weights)
         scan = read_scan(path, scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
         with progress_bars(quiet=quiet) as show, naming(path):
