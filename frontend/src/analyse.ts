@@ -10,7 +10,7 @@ let library: Phase[] = [];
 const sent = new Map<string, Phase>();
 const facts = h("div", { className: "facts" });
 const chosen = h("div", { className: "chips" });
-const matches = h("ul", { className: "matches", role: "listbox", aria: { label: "Phases found" } });
+const matches = h("ul", { className: "matches", aria: { label: "Phases found" } });
 const search = h("input", { type: "search", placeholder: "Search: LiF, R-3m, nmc …", aria: { label: "Search phases" } });
 const settings = h("div", {});
 const found = h("div", { className: "found" });
@@ -30,9 +30,9 @@ export function analysePanel(): HTMLElement {
     h("h2", {}, "Phases that may be there"), chosen, search, matches, cifDrop(),
     h("h2", {}, "Settings"), settings,
     h("h2", {}, "Try it here"), h("div", { className: "row" }, previewButton()), found,
-    h("h2", {}, "Run"), labelled("name", name),
-    h("div", { className: "row" }, button("Run", () => void run(), "primary"), button("Copy as command", () => void repeat("command")), button("Copy as Python", () => void repeat("python"))),
-    h("div", { className: "row" }, button("Save recipe", () => void save()), loadRecipe()));
+    h("h2", {}, "Repeat it elsewhere"),
+    h("div", { className: "wrap" }, button("Copy as command", () => void repeat("command")), button("Copy as Python", () => void repeat("python")), button("Save recipe", () => void save()), loadRecipe()),
+    h("div", { className: "row start" }, h("span", {}, "run as"), name, button("Run", () => void run(), "primary")));
   on("file", () => { rest.hidden = !state.file; });
   rest.hidden = true;
   showFile();
@@ -83,10 +83,10 @@ function missing(): HTMLElement | null {
 
 function showMatches(): void {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (phase: Phase) => `${phase.title} ${phase.formula} ${phase.space_group}`.toLowerCase();
+  const text = (phase: Phase) => `${phase.title} ${phase.formula} ${phase.space_group} ${phase.space_group.replaceAll(" ", "")}`.toLowerCase();
   const hits = words.length ? library.filter((phase) => words.every((word) => text(phase).includes(word))) : [];
   fill(matches, ...hits.slice(0, 8).map((phase) => h("li", {}, h("button", { type: "button", onclick: () => { add(phase.name); search.value = ""; showMatches(); search.focus(); }, data: { phase: phase.name } },
-    h("b", {}, phase.title), ` ${phase.formula}`, h("span", { className: "quiet" }, ` ${phase.space_group}  ${phase.cell.slice(0, 3).map((c) => c.toFixed(2)).join(" ")} Å`)))));
+    h("b", {}, phase.title), ` ${phase.formula}`, h("span", { className: "quiet" }, ` ${phase.space_group.replaceAll(" ", "")}, ${phase.cell.slice(0, 3).map((c) => c.toFixed(2)).join(" ")} Å`)))));
   if (words.length && !hits.length) matches.append(h("li", { className: "quiet" }, "Nothing of that name. Drop a CIF file below."));
   if (hits.length > 8) matches.append(h("li", { className: "quiet" }, `and ${hits.length - 8} more`));
 }
@@ -130,7 +130,7 @@ function showRecipe(): void {
   if (!recipe?.phases.length) chosen.append(h("span", { className: "quiet" }, "None chosen. friedel answers for the phases that you name."));
   if (!recipe || !state.file) { fill(settings); return; }
   const box = roi();
-  const region = h("div", { className: "row" }, h("span", {}, "region"), h("output", { className: "region" }, box ? `${box[0].join(":")},${box[1].join(":")}` : "everything; draw one with the tool Region"),
+  const region = h("div", { className: "row" }, h("span", {}, "region"), h("output", { className: "region" }, box ? `${box[0].join(":")},${box[1].join(":")}` : "everything"),
     box ? button("clear", () => setRecipe("region", "roi", undefined)) : null);
   const threshold = h("input", { type: "number", min: "0.05", max: "1", step: "0.05", value: String(recipe.min_probability ?? 0.5) });
   threshold.onchange = () => setRecipe("", "min_probability", Number(threshold.value));
@@ -218,10 +218,12 @@ function showSquare(frame: Frame, recipe: RecipeValues): void {
   fill(found, componentTable(components), ...(warnings as string[]).map((line) => h("p", { className: "warning" }, line)));
 }
 
+const HEADINGS: [string, string][] = [["phase", ""], ["hkl", ""], ["d, Å", "measured spacing"], ["±", "its one-sigma error"], ["d₀, Å", "tabulated spacing"], ["p", "probability that the name is right"], ["n", "spots"]];
+
 export function componentTable(rows: Record<string, unknown>[]): HTMLElement {
   if (!rows.length) return h("p", { className: "quiet" }, "No spot stands out of the noise.");
   const cell = (value: unknown, digits = 4) => (typeof value === "string" && Number.isNaN(Number(value)) ? value : number(value === "" ? null : Number(value), digits));
-  return h("div", { className: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ...["phase", "hkl", "d (Å)", "±", "tabulated", "probability", "spots"].map((t) => h("th", {}, t)))),
+  return h("div", { className: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ...HEADINGS.map(([text, title]) => h("th", { title }, text)))),
     h("tbody", {}, ...rows.map((r) => h("tr", {}, h("td", {}, String(r.phase)), h("td", {}, String(r.hkl)), h("td", {}, cell(r.d_measured_a)), h("td", {}, cell(r.d_sigma_a, 2)), h("td", {}, cell(r.d_reference_a)), h("td", {}, cell(r.probability, 2)), h("td", {}, cell(r.n_spots)))))));
 }
 

@@ -24,13 +24,15 @@ export interface Run {
   n_positions: number; n_spots: number; warnings: string[]; timing_s: Record<string, number>; min_probability: number;
   scale: { step_a: [number, number]; source: string } | null; roi: [[number, number], [number, number]] | null; step_px: number;
   annulus_inv_a: [number, number] | null; n_frames: number | null; shape: [number, number]; pictures: string[];
-  zones: { phase: string; zone: number[]; n: number }[]; components: Record<string, string>[]; evolution: Record<string, string>[];
-  files: string[]; recipe: RecipeValues | null; command: string | null; python: string | null;
+  zones: { phase: string; zone: number[]; n: number }[]; components: Record<string, string>[];
+  spots: { k_inv_a: [number, number]; phase: string; hkl: string }[]; evolution: Record<string, string>[];
+  files: string[]; recipe: RecipeValues | null; recipe_problem: string | null; command: string | null; python: string | null;
 }
 
 export interface Evidence {
   y: number; x: number; valid: boolean; spots: [number, number, number][];
-  candidates: { phase: string; colour: string; presence: number; zone: number[] | null; rotation_deg: number | null; off_zone_deg: number | null; reflections_inv_a: [number, number][] }[];
+  candidates: { phase: string; colour: string; presence: number; zone: number[] | null; rotation_deg: number | null; off_zone_deg: number | null }[];
+  outlines: { label: string; colour: string; px: [number, number][] }[];
 }
 
 export type RecipeValues = {

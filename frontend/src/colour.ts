@@ -19,6 +19,15 @@ const little = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 export const packed = (r: number, g: number, b: number, a = 255): number =>
   (little ? (a << 24) | (b << 16) | (g << 8) | r : (r << 24) | (g << 16) | (b << 8) | a) >>> 0;
 
+/** A colour that is seen on a dark pattern: dark ones are mixed with white. */
+export function onDark(hex: string): string {
+  if (!hex.startsWith("#")) return hex;
+  const parts = rgb(hex);
+  const light = (0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2]) / 255;
+  const white = Math.max(0, (0.6 - light) / (1 - light));
+  return `rgb(${parts.map((part) => Math.round(part + white * (255 - part))).join(" ")})`;
+}
+
 const cache = new Map<string, Uint32Array>();
 
 /** 256 packed colours. */

@@ -4,7 +4,7 @@ import { type Entry, type Facts, type Folder, get, type Job, post, type Run } fr
 import { button, fill, h, number, say } from "./dom";
 import { on, state, tell } from "./state";
 
-const list = h("ul", { className: "entries", role: "listbox", aria: { label: "Files" } });
+const list = h("ul", { className: "entries", aria: { label: "Files" } });
 const path = h("div", { className: "path" });
 const runs = h("ul", { className: "entries" });
 const queue = h("div", { className: "queue" });
@@ -84,7 +84,7 @@ export async function openRun(where: string): Promise<void> {
     } else {
       state.file = null;
       tell("file");
-      say("The file that this run was made of is not where this page may see it: only the maps are shown.");
+      say(`Only the maps of this run are shown: ${run.recipe_problem ?? ""}`);
     }
     state.run = run;
     tell("recipe");
@@ -123,7 +123,8 @@ export async function follow(): Promise<void> {
       if (job.state === "done") { say(`${job.name} is done.`, "done"); void openRun(job.out); }
       if (job.state === "failed") say(`${job.name}: ${job.error ?? "failed"}`);
     }
-    fill(queue, ...jobs.filter((job) => job.state !== "done").slice(0, 8).map(jobRow));
+    const newest = jobs.filter((job, i) => jobs.findIndex((other) => other.name === job.name) === i);
+    fill(queue, ...newest.filter((job) => job.state !== "done").slice(0, 8).map(jobRow));
     tell("jobs");
     if (jobs.some((job) => job.state === "waiting" || job.state === "running")) timer = setTimeout(() => void follow(), 500);
   } catch (error) {
@@ -134,31 +135,22 @@ export async function follow(): Promise<void> {
 
 function jobRow(job: Job): HTMLElement {
   const last = job.steps.at(-1);
-  const text = job.state === "running" ? (last ? `${last.step} ${last.done} of ${last.total}` : "starting") : job.state;
+  const text = job.state === "running" ? (last ? `${last.step} ${Math.floor((100 * last.done) / (last.total || 1))} %` : "starting") : job.state;
   const bar = h("progress", { max: last?.total ?? 1, aria: { label: `Progress of ${job.name}` } });
   if (last) bar.value = last.done;
   const active = job.state === "waiting" || job.state === "running";
   const act = active
     ? button("Cancel", () => void post<Job>(`jobs/${job.id}/cancel`, {}).then(() => follow()).catch((error: Error) => say(error.message)))
-    : button("Resume", () => void resume(job));
-  return h("div", { className: `job ${job.state}`, title: job.error ?? "" }, h("span", { className: "name" }, job.name), act, h("span", { className: "quiet" }, `${text}${job.seconds ? `, ${number(job.seconds, 2)} s` : ""}`), active ? bar : null);
+    : button("Resume", () => void post<Job>(`jobs/${job.id}/resume`, {}).then(() => follow()).catch((error: Error) => say(error.message)));
+  return h("div", { className: `job ${job.state}`, title: job.error ?? "" }, h("span", { className: "name" }, job.name), act, h("span", { className: "quiet" }, `${text}${job.seconds ? `, ${Math.round(job.seconds)} s` : ""}`), active ? bar : null);
 }
 
-const recipes = new Map<string, unknown>();
-
 /** Start a run of the recipe in the making. */
-export async function start(name: string, recipe: unknown, again = false): Promise<void> {
+export async function start(name: string, recipe: unknown): Promise<void> {
   try {
-    recipes.set(name, structuredClone(recipe));
-    await post<Job>("jobs", { name, recipe, resume: again });
+    await post<Job>("jobs", { name, recipe });
     await follow();
   } catch (error) {
     say((error as Error).message);
   }
-}
-
-async function resume(job: Job): Promise<void> {
-  const recipe = recipes.get(job.name);
-  if (recipe) await start(job.name, recipe, true);
-  else say("The settings of this run are gone with the last reload. Start it anew.");
 }

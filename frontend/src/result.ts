@@ -1,17 +1,19 @@
 // The right column, when a run is shown: the answer, its doubts, the evidence at a position, and how to get it all.
 
 import { type Evidence, type Frame, frame as fetchFrame, get, query, type Run } from "./api";
-import { candidateList, componentTable } from "./analyse";
+import { candidateList, colourOf, componentTable } from "./analyse";
 import { button, copy, fill, h, labelled, number, percent, say, select, slider } from "./dom";
+import { evolutionChart } from "./evolution";
 import { allJobs } from "./files";
 import { type MapLook, paintDifference, paintMap, shares } from "./overlay";
-import { clicked, imageView, setMarks, setOverlay, showBase } from "./stage";
-import { on, state } from "./state";
+import { scene } from "./scene";
+import { imageView, setMarks, setOverlay, showBase, showFile } from "./stage";
+import { on, state, tell } from "./state";
 import type { Layer } from "./view";
 
 const panel = h("div", { className: "panel", hidden: true });
 const answer = h("div", { className: "answer" });
-const evidence = h("div", { className: "evidence" });
+const evidence = h("div", { className: "evidence", aria: { live: "polite" } });
 const comparison = h("div", {});
 let map: Frame | null = null;
 let look: MapLook = { colours: [], threshold: 0.5, opacity: 0.75, phases: [] };
@@ -22,7 +24,9 @@ const canvas = document.createElement("canvas");
 export function resultPanel(): HTMLElement {
   on("run", () => void show());
   on("jobs", partial);
-  clicked.push((y, x) => void showEvidence(y, x));
+  on("placed", () => void showEvidence());
+  on("square", showPresence);
+  on("frame", () => void showFrame());
   return panel;
 }
 
@@ -37,12 +41,28 @@ async function show(): Promise<void> {
   if (!run) { fill(panel, h("p", { className: "quiet" }, "No run is shown. Start one, or choose one on the left.")); return; }
   look = { colours: run.colours, threshold: run.min_probability, opacity: 0.75, phases: run.phases.map(() => true) };
   try {
-    map = await fetchFrame("run/map", { path: run.path, frame: run.n_frames === null ? null : 0 });
+    map = await fetchFrame("run/map", { path: run.path, frame: mapFrame(run) });
     if (!state.file && run.pictures.length) await showPicture(run, run.pictures[0]!);
   } catch (error) {
     say((error as Error).message);
   }
+  scene.spots = run.spots.map(({ k_inv_a, phase, hkl }) => ({ k: k_inv_a, colour: run.colours[run.phases.indexOf(phase)] ?? "#bbbbbb", text: hkl ? `${phase} ${hkl}` : phase }));
+  if (state.file?.kind === "scan") tell("probe");
+  else setMarks(null);
   build(run);
+  draw();
+  await showEvidence();
+}
+
+const mapFrame = (run: Run): number | null => (run.n_frames === null ? null : Math.min(state.frame, run.n_frames - 1));
+
+/** Follow the frame that is shown of a series. */
+async function showFrame(): Promise<void> {
+  const run = state.run;
+  if (!run || run.n_frames === null) return;
+  const found = await fetchFrame("run/map", { path: run.path, frame: mapFrame(run) });
+  if (state.run !== run) return;
+  map = found;
   draw();
 }
 
@@ -93,62 +113,68 @@ function build(run: Run): void {
   const controls = h("div", {},
     labelled("present from", slider("Present from", 0.05, 1, 0.05, look.threshold, (v) => { look.threshold = v; threshold.textContent = v.toFixed(2); draw(); }), threshold),
     labelled("opacity", slider("Opacity of the map", 0, 1, 0.05, look.opacity, (v) => { look.opacity = v; draw(); })));
-  if (run.n_frames !== null) controls.append(labelled("frame", slider("Frame", 0, run.n_frames - 1, 1, 0, (v) => { void fetchFrame("run/map", { path: run.path, frame: v }).then((f) => { map = f; draw(); }); })));
+  if (run.n_frames !== null && !state.file) controls.append(labelled("frame", slider("Frame", 0, run.n_frames - 1, 1, 0, (v) => { state.frame = v; tell("frame"); })));
   const pictures: [string, string][] = [["", "the file"], ...run.pictures.map((name): [string, string] => [name, name.replaceAll("_", " ")])];
   if (run.pictures.length) controls.append(labelled("below the map", select("Picture below the map", state.file ? pictures : pictures.slice(1), state.file ? "" : run.pictures[0]!, (name) => void showPicture(run, name))));
   fill(panel,
     h("h2", { title: run.path }, run.name), answer,
     h("p", { className: "quiet" }, `${run.n_positions} positions, ${run.n_spots} spots. Pale colour: less sure. Hatched: may be, below the threshold.`), controls,
     ...run.warnings.map((text) => h("p", { className: "warning" }, text)),
-    h("h2", {}, "At the probe"), evidence, h("p", { className: "quiet" }, run.kind === "scan" ? "Click a position to see what was found there." : "Names of the spots are in the table below."),
+    h("h2", {}, run.kind === "scan" ? "At the probe" : "In the middle of the square"), evidence,
     ...(run.zones.length ? [h("h2", {}, "Zone axes"), zoneTable(run)] : []),
     ...(run.components.length ? [h("h2", {}, "Components"), componentTable(run.components)] : []),
-    ...(run.evolution.length ? [h("h2", {}, "Evolution"), evolution(run)] : []),
+    ...(run.evolution.length ? [h("h2", {}, "Evolution"), evolutionChart(run.evolution, run.phases, run.colours)] : []),
     h("h2", {}, "Calibration"), calibration(run),
     h("h2", {}, "Compare"), compare(run),
     h("h2", {}, "Take it along"), downloads(run));
 }
 
 async function showPicture(run: Run, name: string): Promise<void> {
-  if (!name) { imageView.redraw(); return; }
+  if (!name) { showFile(); return; }
   try {
     const picture = await fetchFrame("run/picture", { path: run.path, name });
     if (!picture) return;
     const size = (picture.shape as [number, number]).map((n) => n * run.step_px) as [number, number];
     showBase(picture, size, run.scale ? run.scale.step_a[1] / run.step_px : null);
-    if (state.file) say(`${name.replaceAll("_", " ")} of the run is shown, within its region; drag a ring to see the file again.`, "done");
   } catch (error) {
     say((error as Error).message);
   }
 }
 
-async function showEvidence(y: number, x: number): Promise<void> {
+/** Show what a scan's run found at the probe: presence, and on the pattern its spots, hexagons or reflections. */
+async function showEvidence(): Promise<void> {
   const run = state.run;
-  if (run?.kind !== "scan" || !state.file) return;
+  if (!run || !state.file) return;
+  if (run.kind !== "scan") { showPresence(); return; }
+  const [y, x] = state.probe;
   const [top, left] = [run.roi?.[0][0] ?? 0, run.roi?.[1][0] ?? 0];
   const [ny, nx] = run.shape;
   if (y < top || x < left || y >= top + ny || x >= left + nx) { fill(evidence, h("p", { className: "quiet" }, "Outside the region of this run.")); return; }
   try {
     const found = await get<Evidence>("run/evidence", { path: run.path, y: y - top, x: x - left });
     if (state.run !== run || state.probe[0] !== y || state.probe[1] !== x) return;
-    const scale = (run.calibration.scale?.value as number | undefined) ?? 1;
-    const centre = (run.calibration.centre_px?.value as [number, number] | undefined) ?? state.file.centre_px!;
-    const step = state.file.step_inv_a!;
-    // Spots are stored in the fitted calibration: 1/Å as stored, times the fitted scale.
-    const px = (k: [number, number], factor: number): [number, number] => [centre[0] + (k[0] * factor) / step[0], centre[1] + (k[1] * factor) / step[1]];
-    const fitted = run.calibration.anisotropy || found.candidates.some((c) => c.zone) ? scale : 1;
     setMarks({
-      circles: [
-        ...found.spots.map(([ky, kx]) => ({ px: px([ky, kx], fitted), colour: "#ffffff" })),
-        ...found.candidates.filter((c) => c.presence >= 0.1).flatMap((c) => c.reflections_inv_a.map((k) => ({ px: px(k, fitted), colour: c.colour }))),
-      ],
-      outlines: [], note: `Pattern at (${y}, ${x}): ${found.spots.length} spots${found.valid ? "" : "; not valid"}`,
+      circles: found.spots.map(([ky, kx]) => ({ px: [ky, kx], colour: "#ffffff" })), outlines: found.outlines,
+      note: `Pattern at (${y}, ${x}): ${found.spots.length} spots${found.valid ? "" : "; not valid"}`,
     });
     const zone = (c: Evidence["candidates"][number]) => (c.zone ? `[${c.zone.join(" ")}] ${number(c.rotation_deg, 3)}°${c.off_zone_deg ? `, ${number(c.off_zone_deg, 2)}° off` : ""}` : "");
     fill(evidence, candidateList(found.candidates.map((c) => ({ ...c, zone: c.presence > 0.1 ? zone(c) : "" }))));
   } catch (error) {
-    say((error as Error).message);
+    fill(evidence, h("p", { className: "warning" }, (error as Error).message));
   }
+}
+
+/** Show the presence of each phase in the middle of the square of a micrograph. */
+function showPresence(): void {
+  const run = state.run;
+  if (!run || !map || run.kind === "scan" || !state.file) return;
+  const { y0, x0, side } = state.square;
+  const [layers, rows, columns] = map.shape as [number, number, number];
+  const [y, x] = [y0, x0].map((start, i) => Math.floor((start + side / 2 - (run.roi?.[i]![0] ?? 0)) / run.step_px)) as [number, number];
+  if (y < 0 || x < 0 || y >= rows || x >= columns) { fill(evidence, h("p", { className: "quiet" }, "Outside the region of this run.")); return; }
+  const value = (layer: number) => map!.data[(layer * rows + y) * columns + x]! / 255;
+  if (!value(layers - 1)) { fill(evidence, h("p", { className: "quiet" }, "Nothing can be said here.")); return; }
+  fill(evidence, candidateList(run.phases.map((phase, p) => ({ phase, presence: value(p), colour: run.colours[p]! }))));
 }
 
 function zoneTable(run: Run): HTMLElement {
@@ -156,28 +182,9 @@ function zoneTable(run: Run): HTMLElement {
 }
 
 function calibration(run: Run): HTMLElement {
+  const names: Record<string, string> = { step_inv_a: "step, 1/Å", centre_px: "beam at, px", gain_per_electron: "counts per electron", scale: "scale, fitted ×", anisotropy: "ellipticity", scan_step_a: "scan step, Å", pixel_size_a: "pixel, Å" };
   const value = (v: number | number[]) => (Array.isArray(v) ? v.map((n) => number(n, 5)).join(", ") : number(v, 5));
-  return h("table", {}, h("tbody", {}, ...Object.entries(run.calibration).map(([key, entry]) => h("tr", {}, h("td", {}, key), h("td", {}, value(entry.value)), h("td", { className: "quiet" }, `${entry.source}${entry.relative_sigma === null ? "" : `, ± ${percent(entry.relative_sigma)}`}`)))));
-}
-
-function evolution(run: Run): HTMLElement {
-  const chart = h("canvas", { className: "chart", width: 640, height: 300, role: "img", aria: { label: "Share of the image over time, by phase" } });
-  const context = chart.getContext("2d")!;
-  const rows = run.evolution.map((row) => ({ phase: row.phase!, t: Number(row.time_s || row.frame), f: Number(row.fraction || 0) }));
-  const [t0, t1] = [Math.min(...rows.map((r) => r.t)), Math.max(...rows.map((r) => r.t))];
-  const top = Math.max(...rows.map((r) => r.f), 0.01);
-  context.font = "22px system-ui, sans-serif";
-  context.fillStyle = "#888";
-  context.fillText(percent(top), 4, 24);
-  context.fillText(run.evolution[0]?.time_s ? `${number(t1, 4)} s` : `frame ${t1}`, 500, 294);
-  run.phases.forEach((phase, i) => {
-    context.strokeStyle = run.colours[i]!;
-    context.lineWidth = 4;
-    context.beginPath();
-    for (const { t, f } of rows.filter((r) => r.phase === phase)) context.lineTo(20 + (600 * (t - t0)) / (t1 - t0 || 1), 270 - (235 * f) / top);
-    context.stroke();
-  });
-  return chart;
+  return h("table", {}, h("tbody", {}, ...Object.entries(run.calibration).map(([key, entry]) => h("tr", {}, h("td", { title: key }, names[key] ?? key), h("td", {}, value(entry.value)), h("td", { className: "quiet" }, `${entry.source}${entry.relative_sigma === null ? "" : `, ± ${percent(entry.relative_sigma)}`}`)))));
 }
 
 function compare(run: Run): HTMLElement {
@@ -190,7 +197,7 @@ function compare(run: Run): HTMLElement {
     if (!path) { draw(); return; }
     try {
       const second = await get<Run>("run", { path });
-      const frame = await fetchFrame("run/map", { path, frame: second.n_frames === null ? null : 0 });
+      const frame = await fetchFrame("run/map", { path, frame: mapFrame(second) });
       if (!frame || !map || frame.shape.slice(1).join() !== map.shape.slice(1).join()) throw new Error("The maps differ in shape. Compare runs of the same file and region.");
       other = { run: second, map: frame };
       shown = "difference";
@@ -232,7 +239,7 @@ function partial(): void {
     const [, rows, columns] = found.shape as [number, number, number];
     const size = rows * columns;
     const data = n ? found.data.subarray(size) : new Uint8Array([...found.data.subarray(0, size), ...found.data.subarray(size)]);
-    const colours = n ? job.phases.map((_, i) => ["#e69f00", "#0072b2", "#009e73", "#cc79a7", "#f0e442", "#56b4e9", "#d55e00"][i] ?? "#bbbbbb") : ["#ffd34d"];
+    const colours = n ? job.phases.map((_, i) => colourOf(i)) : ["#ffd34d"];
     paintMap({ ...found, data: data as Uint8Array, shape: [colours.length + 1, rows, columns] }, { colours, threshold: 0.5, opacity: 0.75, phases: colours.map(() => true) }, canvas);
     const [[y], [x]] = found.facts.roi as [[number, number], [number, number]];
     setOverlay({ canvas, y, x, height: rows, width: columns, opacity: 1 });

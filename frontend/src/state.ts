@@ -2,7 +2,8 @@
 
 import type { Facts, RecipeValues, Run } from "./api";
 
-type Change = "file" | "recipe" | "run" | "probe" | "annulus" | "jobs";
+/** "placed" follows "probe" and "square" when the pointer lets go. */
+type Change = "file" | "recipe" | "run" | "probe" | "square" | "placed" | "frame" | "annulus" | "jobs";
 const listeners: [Change, () => void][] = [];
 
 export const state = {

@@ -19,7 +19,6 @@ export interface ViewOptions {
   /** After zoom or pan. */
   moved?(): void;
   map?: string;
-  gamma?: number;
 }
 
 export class View {
@@ -44,15 +43,17 @@ export class View {
   private detailFrame: Frame | null = null;
   private asked = false;
 
+  private readonly gamma = slider("Gamma", 0.2, 2, 0.05, 1, (v) => { this.look.gamma = v; this.restyle(); });
+
   constructor(private readonly options: ViewOptions) {
-    this.look = { map: options.map ?? "grey", black: 0, white: 1, gamma: options.gamma ?? 1 };
+    this.look = { map: options.map ?? "grey", black: 0, white: 1, gamma: 1 };
     this.canvas.setAttribute("aria-label", options.label);
-    const again = () => { this.restyle(); };
+    const again = () => this.restyle();
     const foot = h("div", { className: "foot" },
       select("Colour map", COLOUR_MAPS, this.look.map, (map) => { this.look.map = map; again(); }),
       h("label", {}, "black", slider("Black", 0, 1, 0.005, 0, (v) => { this.contrast.black = v; again(); })),
       h("label", {}, "white", slider("White", 0, 2, 0.01, 1, (v) => { this.contrast.white = v; again(); })),
-      h("label", {}, "gamma", slider("Gamma", 0.2, 2, 0.05, this.look.gamma, (v) => { this.look.gamma = v; again(); })),
+      h("label", {}, "gamma", this.gamma),
       h("span", { className: "legend" }, this.low, this.bar, this.high));
     this.element = h("section", { className: "view", aria: { label: options.label } }, this.tools, h("div", { className: "canvas" }, this.canvas), this.status, foot);
     new ResizeObserver(() => this.fit()).observe(this.canvas);
@@ -77,6 +78,12 @@ export class View {
     Object.assign(this.detail, { y, x, height, width });
     paint(frame, this.look, this.detail.canvas);
     this.redraw();
+  }
+
+  setGamma(value: number): void {
+    this.look.gamma = value;
+    this.gamma.value = String(value);
+    this.restyle();
   }
 
   clear(): void {
@@ -168,15 +175,16 @@ export class View {
     const power = 10 ** Math.floor(Math.log10(most));
     const length = power * ([5, 2, 1].find((n) => n * power <= most) ?? 1);
     const width = (length / step) * this.zoom;
-    const [left, top] = [14, this.canvas.clientHeight - 16];
+    const size = em();
+    const [left, top] = [size, this.canvas.clientHeight - 1.2 * size];
     const [shown, name] = unit === "Å" && length >= 10 ? [length / 10, "nm"] : [length, unit];
     const text = `${Number(shown.toPrecision(3))} ${name}`;
-    context.font = "600 12px system-ui, sans-serif";
+    context.font = `600 ${0.9 * size}px system-ui, sans-serif`;
     context.fillStyle = "rgba(0, 0, 0, 0.6)";
-    context.fillRect(left - 6, top - 20, Math.max(width, context.measureText(text).width) + 12, 30);
+    context.fillRect(left - 0.4 * size, top - 1.4 * size, Math.max(width, context.measureText(text).width) + 0.8 * size, 2.1 * size);
     context.fillStyle = "#fff";
-    context.fillRect(left, top, width, 4);
-    context.fillText(text, left, top - 6);
+    context.fillRect(left, top, width, 0.3 * size);
+    context.fillText(text, left, top - 0.4 * size);
   }
 
   private at(event: PointerEvent | WheelEvent): [number, number] {
@@ -246,10 +254,13 @@ export class View {
   }
 }
 
+/** Size of the page's text in pixels, so that what is drawn grows with it. */
+export const em = (): number => parseFloat(getComputedStyle(document.documentElement).fontSize);
+
 /** A line that is seen on dark and on light. */
 export function stroke(context: CanvasRenderingContext2D, colour: string, width: number, path: () => void): void {
   context.lineWidth = width + 2;
-  context.strokeStyle = "rgba(0, 0, 0, 0.55)";
+  context.strokeStyle = "rgba(0, 0, 0, 0.7)";
   context.beginPath();
   path();
   context.stroke();

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
+from stripping_proxy import PREFIX, stripping_proxy
 
 import friedel as fr
 from friedel.pipeline.run_files import load_phase_map
@@ -49,20 +52,26 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fringes = np.random.default_rng(1).normal(100, 5, (400, 600)) + 12 * np.cos(2 * np.pi * x * 0.3 / 2.326)
     image = fr.Micrograph(fringes.astype(np.float32), fr.RealGrid((0.3, 0.3)), fr.Beam(300.0))
     fr.write_micrograph(out / "data" / "lif.mrc", image)
+    frames = np.random.default_rng(2).normal(100, 5, (4, 64, 80)).astype(np.float32)
+    tifffile.imwrite(out / "data" / "series.tif", frames, photometric="minisblack")
     return out
+
+
+@contextlib.contextmanager
+def serving(folder: Path, runs: Path, *options: str) -> Iterator[str]:
+    """Start ``friedel gui``; yields the address that it prints."""
+    words = ["gui", str(folder), "--runs", str(runs), "--port", "0", "--no-browser", *options]
+    code = "from friedel.cli.main import app; app()"
+    with subprocess.Popen([sys.executable, "-u", "-c", code, *words], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().partition(": ")[2].strip()
+        server.terminate()
 
 
 @pytest.fixture(scope="module")
 def address(work: Path) -> Iterator[str]:
-    words = ["gui", str(work / "data"), "--runs", str(work / "runs"), "--port", "0", "--no-browser"]
-    code = "from friedel.cli.main import app; app()"
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True, env=environment
-    ) as server:
-        assert server.stdout is not None
-        yield server.stdout.readline().partition(": ")[2].strip()
-        server.terminate()
+    with serving(work / "data", work / "runs") as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -216,15 +225,73 @@ def test_a_cif_file_becomes_a_candidate_and_a_bad_one_a_sentence(page: Any, tmp_
 
 
 def test_a_real_file_opens_from_a_folder(browser: Any, shared_data: Path, tmp_path: Path) -> None:
-    words = ["gui", str(shared_data / "real"), "--runs", str(tmp_path / "runs"), "--port", "0", "--no-browser"]
-    code = "from friedel.cli.main import app; app()"
-    with subprocess.Popen([sys.executable, "-u", "-c", code, *words], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
+    with serving(shared_data / "real", tmp_path / "runs") as address:
         page = browser.new_page()
-        page.goto(server.stdout.readline().partition(": ")[2].strip())
+        page.goto(address)
         page.click(".entry:has-text('sped_fe_gphase')")
         page.click(".entry:has-text('subset_data.hspy')")
         page.wait_for_selector("canvas[data-probe='1,1']")
         assert "2 × 2 × 256 × 256" in page.inner_text(".facts")
         page.close()
-        server.terminate()
+
+
+def test_the_page_works_below_the_path_of_a_proxy(browser: Any, work: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (
+        stripping_proxy(port) as (shown_at, outside),
+        serving(work / "data", tmp_path / "runs", "--port", str(port), "--base-url", shown_at) as address,
+    ):
+        assert address.startswith(shown_at + "?token=")
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_selector(".entry")
+        assert page.url == shown_at
+        open_scan(page)
+        (cookie,) = [c for c in browser.cookies(shown_at) if c["name"] == f"friedel-{port}"]
+        assert cookie["path"] == PREFIX + "/"
+        assert outside == []
+        page.close()
+
+
+def test_a_run_is_cancelled_resumed_read_by_keys_and_compared(page: Any) -> None:
+    open_scan(page)
+    choose(page, "nmc811-o3", "nmc811-o1")
+    for name in ("second", "third"):
+        page.fill("input[aria-label='Name of the run']", name)
+        page.click("button:text-is('Run')")
+    page.wait_for_selector(".job:has-text('third') >> text=waiting")
+    page.click(".job:has-text('third') >> text=Cancel")
+    page.wait_for_selector(".job:has-text('third') >> text=cancelled")
+    page.wait_for_selector(".entry.run:has-text('second')", timeout=180_000)
+    page.click(".job:has-text('third') >> text=Resume")
+    page.wait_for_selector(".entry.run:has-text('third')", timeout=180_000)
+    page.wait_for_selector("canvas[data-map='third']")
+    page.wait_for_selector(".evidence .barline")
+    page.focus(IMAGE)
+    note = page.locator(".view:nth-child(2) .status")
+    for _ in range(3):
+        page.keyboard.press("ArrowUp")
+    page.wait_for_function("note => / \\d+ spots/.test(note.textContent)", arg=note.element_handle())
+    page.select_option("select[aria-label='Run to compare with']", label="second")
+    page.wait_for_selector("text=They agree at 100.0 %")
+
+
+def test_the_ring_is_changed_by_keys(page: Any) -> None:
+    open_scan(page)
+    page.wait_for_selector("canvas[data-ring='12.00,36.00']")
+    page.focus(PATTERN)
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_selector("canvas[data-ring='17.00,37.00']")
+
+
+def test_a_series_is_followed_by_its_slider(page: Any) -> None:
+    page.click(".entry:has-text('series.tif')")
+    page.wait_for_selector("canvas[data-frame='0']")
+    page.focus("input[aria-label='Frame']")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("canvas[data-frame='2']")
+    assert "frame 2 of 0–3" in page.inner_text(".frames")

@@ -1,8 +1,7 @@
-"""Addresses under which the page finds phases, tries settings, and starts runs."""
+"""Addresses under which the page finds phases, makes recipes and tries them."""
 
 from __future__ import annotations
 
-import re
 import tempfile
 import threading
 import tomllib
@@ -10,36 +9,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from friedel.core.errors import CrystalError, DataError, FriedelError, RecipeError, RunFolderError
+from friedel.core.errors import CrystalError, DataError, FriedelError, RecipeError
 from friedel.core.images import PatternScan
 from friedel.crystal import Crystal, chemical_formula, load_phase, phase_names, read_cif
 from friedel.pipeline.recipe import dump_recipe, parse_recipe
-from friedel.pipeline.region import find_region
-from friedel.web.frames import encode
-from friedel.web.jobs import JobQueue
 from friedel.web.opened import OpenFiles
-from friedel.web.partial import partial_map
 from friedel.web.preview import preview_pattern, preview_square
 from friedel.web.recipes import checked_recipe, command_of, python_of
 from friedel.web.roots import Roots
+from friedel.web.running import PLAIN_NAME, RecipeRequest, RunRequest, Strict, run_name
 
 #: Largest CIF file and recipe that are taken.
 MAX_TEXT_BYTES = 2**20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,79}")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class RecipeRequest(_Strict):
-    """A recipe as plain values."""
-
-    recipe: dict[str, Any]
 
 
 class PatternPreview(RecipeRequest):
@@ -58,24 +42,22 @@ class SquarePreview(RecipeRequest):
     frame: Annotated[int, Field(ge=0)] = 0
 
 
-class TomlRequest(_Strict):
+class TomlRequest(Strict):
     """A recipe as TOML."""
 
     toml: Annotated[str, Field(max_length=MAX_TEXT_BYTES)]
 
 
-class JobRequest(RecipeRequest):
-    """A run to put into the queue, and the name of its folder."""
-
-    name: str
-    resume: bool = False
-
-
-def analyse_routes(roots: Roots, files: OpenFiles, jobs: JobQueue, runs: Path) -> APIRouter:
-    """Make the addresses for analysing."""
+def analyse_routes(roots: Roots, files: OpenFiles, runs: Path) -> APIRouter:
+    """Make the addresses for choosing phases, making recipes and trying them."""
     routes = APIRouter(prefix="/api")
-    one_at_a_time = threading.Lock()
+    _add_phases(routes, runs)
+    _add_recipes(routes, roots, runs)
+    _add_preview(routes, roots, files)
+    return routes
 
+
+def _add_phases(routes: APIRouter, runs: Path) -> None:
     @routes.get("/phases")
     def phases() -> list[dict[str, Any]]:
         """List the library."""
@@ -88,6 +70,8 @@ def analyse_routes(roots: Roots, files: OpenFiles, jobs: JobQueue, runs: Path) -
         path = keep_cif(runs / "phases", name, body)
         return {**crystal_facts(read_cif(path)), "name": str(path)}
 
+
+def _add_recipes(routes: APIRouter, roots: Roots, runs: Path) -> None:
     @routes.post("/recipe/check")
     def check(request: RecipeRequest) -> dict[str, Any]:
         """Check a recipe; return it whole, and as TOML."""
@@ -101,10 +85,14 @@ def analyse_routes(roots: Roots, files: OpenFiles, jobs: JobQueue, runs: Path) -
         return {"recipe": made.model_dump(mode="json", exclude_none=True)}
 
     @routes.post("/repeat")
-    def repeat(request: JobRequest) -> dict[str, str]:
+    def repeat(request: RunRequest) -> dict[str, str]:
         """Write the command and the Python that make a run without the page."""
-        made, run = checked_recipe(request.recipe, roots), runs / _run_name(request.name)
+        made, run = checked_recipe(request.recipe, roots), runs / run_name(request.name)
         return {"command": command_of(made, run), "python": python_of(made, run)}
+
+
+def _add_preview(routes: APIRouter, roots: Roots, files: OpenFiles) -> None:
+    one_at_a_time = threading.Lock()
 
     @routes.post("/open/{name}/preview")
     def preview(name: str, request: PatternPreview | SquarePreview) -> Response:
@@ -120,45 +108,6 @@ def analyse_routes(roots: Roots, files: OpenFiles, jobs: JobQueue, runs: Path) -
                 raise DataError("A position is that of a scan. Drag a square on the micrograph instead.")
         return Response(body, media_type="application/octet-stream")
 
-    @routes.get("/jobs")
-    def all_jobs() -> list[dict[str, Any]]:
-        """List the runs that wait, are under way, or have ended."""
-        return [job.facts() for job in jobs.all()]
-
-    @routes.post("/jobs")
-    def add_job(request: JobRequest) -> dict[str, Any]:
-        """Put a run into the queue."""
-        made = checked_recipe(request.recipe, roots)
-        return jobs.add(made, runs / _run_name(request.name), resume=request.resume).facts()
-
-    @routes.post("/jobs/{number}/cancel")
-    def cancel(number: int) -> dict[str, Any]:
-        """Cancel a run; what it has computed can be resumed."""
-        return jobs.cancel(number).facts()
-
-    @routes.get("/jobs/{number}/partial")
-    def partial(number: int) -> Response:
-        """Return what a run found so far: spots per position, presence of each phase, what is known; 204 for none."""
-        job = jobs.get(number)
-        opened = files.open(job.recipe.input, job.recipe.read)
-        if not isinstance(opened.data, PatternScan):
-            return Response(status_code=204)
-        region = find_region(opened.data.scan_shape, job.recipe.region.roi, job.recipe.region.roi_mask)
-        found = partial_map(job.out, opened.data, region.mask.shape, job.recipe)
-        if found is None:
-            return Response(status_code=204)
-        seen = np.isfinite(found.n_spots)
-        presence = np.zeros((0, *seen.shape)) if found.presence is None else np.nan_to_num(found.presence)
-        spots = np.nan_to_num(found.n_spots) / max(float(np.nanmax(found.n_spots)), 1.0)
-        layers = np.rint(255 * np.concatenate([spots[None], presence, seen[None]])).astype(np.uint8)
-        roi = [list(region.rows), list(region.columns)]
-        return Response(
-            encode(layers, phases=len(presence), roi=roi, known=float(seen.mean())),
-            media_type="application/octet-stream",
-        )
-
-    return routes
-
 
 def keep_cif(folder: Path, name: str, body: bytes) -> Path:
     """Check a CIF file that was sent, and keep it; one of the same name and content is used again.
@@ -169,7 +118,7 @@ def keep_cif(folder: Path, name: str, body: bytes) -> Path:
         If it is no crystal structure, its name is no name, or another one of that name is there.
     """
     stem = Path(name).name.removesuffix(".cif")
-    if not _NAME.fullmatch(stem):
+    if not PLAIN_NAME.fullmatch(stem):
         raise CrystalError(
             f"{name!r} cannot name a phase: use letters, digits, '.', '-', '_' and '+'. Rename the file."
         )
@@ -206,13 +155,6 @@ def _facts(name: str) -> tuple[tuple[str, Any], ...]:
         return tuple(
             {"name": name, "title": name, "formula": f"unreadable: {error}", "space_group": "", "cell": []}.items()
         )
-
-
-def _run_name(name: str) -> str:
-    """Check the name of a run: one folder, whose name needs no quoting."""
-    if not _NAME.fullmatch(name) or name.endswith((".partial", " ")) or name == "phases":
-        raise RunFolderError(f"{name!r} cannot name a run. Use letters, digits, '.', '-', '_' and '+'.")
-    return name
 
 
 def recipe_values(toml: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from friedel.web.jobs import JobQueue
 from friedel.web.opened import ClosedError, OpenFiles
 from friedel.web.results import result_routes
 from friedel.web.roots import Roots
+from friedel.web.running import job_routes
 from friedel.web.security import Access, App, Guard
 
 STATIC = Path(__file__).parent / "static"
@@ -45,7 +46,8 @@ def make_app(access: Access, roots: Roots, runs: Path, *, workers: int = 1) -> A
 
     app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None, root_path=access.root_path)
     app.include_router(browse_routes(roots, files))
-    app.include_router(analyse_routes(roots, files, jobs, runs))
+    app.include_router(analyse_routes(roots, files, runs))
+    app.include_router(job_routes(roots, files, jobs, runs))
     app.include_router(result_routes(roots, runs))
 
     app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False), name="static")

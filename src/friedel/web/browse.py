@@ -41,7 +41,13 @@ class OpenRequest(BaseModel):
 def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
     """Make the addresses for looking at files."""
     routes = APIRouter(prefix="/api")
+    _add_files(routes, roots, files)
+    _add_scans(routes, files)
+    _add_micrographs(routes, files)
+    return routes
 
+
+def _add_files(routes: APIRouter, roots: Roots, files: OpenFiles) -> None:
     @routes.get("/folder")
     def folder(path: str = "") -> dict[str, Any]:
         """List a folder; without a path, the roots."""
@@ -56,6 +62,8 @@ def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
         """Open a file and describe it."""
         return describe(files.open(request.path, read_options(request.read)))
 
+
+def _add_scans(routes: APIRouter, files: OpenFiles) -> None:
     @routes.get("/open/{name}/virtual")
     def virtual(name: str, inner_px: float, outer_px: float, tag: Tag = None) -> Response:
         """Light in an annulus at every position, as far as the scan was read."""
@@ -89,6 +97,8 @@ def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
             raise DataError("A mean pattern is that of a scan.")
         return _picture(encode(one.scan.mean_pattern.astype(np.float32)), _etag(name, "mean"))
 
+
+def _add_micrographs(routes: APIRouter, files: OpenFiles) -> None:
     @routes.get("/open/{name}/picture")
     def picture(
         name: str, y0: Index = 0, x0: Index = 0, y1: int | None = None, x1: int | None = None,
@@ -110,9 +120,8 @@ def browse_routes(roots: Roots, files: OpenFiles) -> APIRouter:
         if tag == etag:
             return Response(status_code=304)
         spectrum, grid = fft_of(files.get(name).micrograph(frame), y0, x0, side)
-        return _picture(encode(spectrum, step_inv_a=grid[0], centre_px=grid[1]), etag)
-
-    return routes
+        window = spectrum_window(spectrum)
+        return _picture(encode(spectrum, window=window, step_inv_a=grid[0], centre_px=grid[1]), etag)
 
 
 def fft_of(
@@ -129,6 +138,12 @@ def fft_of(
     return np.log10(np.maximum(power.data, floor)), (power.grid.step_inv_a, power.grid.centre_px)
 
 
+def spectrum_window(log_power: AnyArray) -> tuple[float, float]:
+    """Black and white for a spectrum: most of it is noise, and what counts are the few pixels above."""
+    black, white = np.quantile(log_power[::2, ::2], (0.5, 0.9995))
+    return float(black), float(max(white, black + 1.0))
+
+
 def describe(opened: Opened) -> dict[str, Any]:
     """Say of an open file what the page needs to show it."""
     data, info = opened.data, opened.info
@@ -139,7 +154,7 @@ def describe(opened: Opened) -> dict[str, Any]:
         "kind": info.kind,
         "format": info.format_name,
         "shape": info.shape,
-        "dtype": info.dtype,
+        "dtype": np.dtype(info.dtype).name,
         "energy_kev": info.energy_kev,
         "missing": info.missing,
         "notes": info.notes,

@@ -17,7 +17,9 @@ _BLACK, _WHITE = 0.01, 0.998
 _SAMPLE = 65536
 
 
-def encode(array: AnyArray, *, seen: AnyArray | None = None, **facts: Any) -> bytes:
+def encode(
+    array: AnyArray, *, seen: AnyArray | None = None, window: tuple[float, float] | None = None, **facts: Any
+) -> bytes:
     """Pack an array for the page.
 
     Parameters
@@ -27,6 +29,8 @@ def encode(array: AnyArray, *, seen: AnyArray | None = None, **facts: Any) -> by
         what is not finite becomes the offset.
     seen
         Values that decide what is black and white; None is all.
+    window
+        Black and white themselves.
     facts
         More for the header, in JSON's types.
 
@@ -38,7 +42,7 @@ def encode(array: AnyArray, *, seen: AnyArray | None = None, **facts: Any) -> by
         which most of the picture lies.
     """
     values = np.asarray(array, np.uint8) if array.dtype == np.bool_ else np.asarray(array)
-    black, white = _window(values if seen is None or not seen.size else seen)
+    black, white = window or _window(values if seen is None or not seen.size else seen)
     offset, scale = 0.0, 1.0
     if values.dtype not in (np.uint8, np.uint16):
         values, offset, scale = _quantised(values)

@@ -20,6 +20,8 @@ from friedel.core.errors import FriedelError, RunFolderError
 from friedel.pipeline.recipe import Recipe
 from friedel.web.recipes import command_of
 
+#: What makes a run: it is told the job as a line on stdin, and tells its progress as lines on stdout.
+WORKER = (sys.executable, "-P", "-m", "friedel.web.worker")
 #: Jobs that may wait, and ended ones that are remembered.
 MAX_WAITING, MAX_REMEMBERED = 16, 50
 #: Seconds that a cancelled run is given to leave what can be resumed.
@@ -149,7 +151,7 @@ class JobQueue:
     def _run(self, job: Job) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
         job.process = subprocess.Popen(
-            (sys.executable, "-P", "-m", "friedel.web.worker"),
+            WORKER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

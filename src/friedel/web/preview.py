@@ -17,6 +17,7 @@ from friedel.pipeline.region import Region, crop_scan
 from friedel.pipeline.scan import analyse_scan
 from friedel.pipeline.scan_report import outlines_at, own_grid
 from friedel.pipeline.scan_result import HexagonFindings, ScanResult
+from friedel.web.browse import spectrum_window
 from friedel.web.frames import encode
 
 #: Positions to each side that are analysed with the one that is asked for: what is shared by a scan is fitted on them.
@@ -99,6 +100,7 @@ def preview_square(micrograph: Micrograph, recipe: Recipe, y0: int, x0: int, sid
     rows = [{field: value for field, value in asdict(c).items() if field in fields} for c in result.components]
     return encode(
         power,
+        window=spectrum_window(power),
         spots=spots,
         components=rows,
         warnings=result.warnings,

@@ -18,14 +18,13 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
 from friedel.core.arrays import AnyArray
-from friedel.core.errors import CrystalError, DataError, FileError, FriedelError, RunFolderError
+from friedel.core.errors import DataError, FileError, FriedelError, RunFolderError
 from friedel.core.phase_map import PhaseMap
-from friedel.crystal import load_phase, zone_net
-from friedel.identify.zones import turned
 from friedel.pipeline.recipe import Recipe
-from friedel.pipeline.run_files import load_map_attributes, load_phase_map, load_spots, load_summary, plain_values
+from friedel.pipeline.run_files import load_map_attributes, load_phase_map, load_summary, plain_values
 from friedel.pipeline.run_folder import is_run
 from friedel.report.colours import phase_colours
+from friedel.web.evidence import evidence_at
 from friedel.web.frames import encode
 from friedel.web.recipes import checked_recipe, command_of, python_of
 from friedel.web.roots import Roots
@@ -90,7 +89,8 @@ def result_routes(roots: Roots, runs: Path) -> APIRouter:
     def evidence(path: str, y: int, x: int) -> dict[str, Any]:
         """Say what was found at a position of a scan."""
         folder = run_at(path)
-        return evidence_at(folder, y, x, _recipe(folder, roots))
+        recipe, _ = _recipe(folder, roots)
+        return evidence_at(folder, y, x, load_summary(folder).phases if recipe is None else recipe.phases)
 
     @routes.get("/run/file/{name}")
     def file(path: str, name: str, show: bool = False) -> Response:
@@ -118,7 +118,8 @@ def describe_run(folder: Path, roots: Roots) -> dict[str, Any]:
     """Gather what the page shows of a run."""
     summary = load_summary(folder)
     attributes = load_map_attributes(folder)
-    recipe = _recipe(folder, roots)
+    recipe, recipe_problem = _recipe(folder, roots)
+    components = _table(folder / "components.csv")
     shape = _array_shape(folder)
     out: dict[str, Any] = plain_values(
         {
@@ -142,61 +143,17 @@ def describe_run(folder: Path, roots: Roots) -> dict[str, Any]:
             "shape": shape[-3:-1],
             "pictures": [name for name in _PICTURES if _array(folder, name, only_look=True) is not None],
             "zones": _zones(folder, summary.phases, attributes["min_probability"]),
-            "components": _table(folder / "components.csv"),
+            "components": components,
+            "spots": _named_spots(folder, components) if summary.kind == "micrograph" else [],
             "evolution": _table(folder / "evolution.csv"),
             "files": [name for name in _FILES if (folder / name).is_file()],
+            "recipe_problem": recipe_problem,
             "recipe": None if recipe is None else recipe.model_dump(mode="json", exclude_none=True),
             "command": None if recipe is None else command_of(recipe, folder),
             "python": None if recipe is None else python_of(recipe, folder),
         }
     )
     return out
-
-
-def evidence_at(folder: Path, y: int, x: int, recipe: Recipe | None) -> dict[str, Any]:
-    """Presence, zone axes, spots and the reflections expected at a position (y, x) of the map of a scan."""
-    found, attributes = load_phase_map(folder), load_map_attributes(folder)
-    ny, nx = found.valid.shape
-    if not (0 <= y < ny and 0 <= x < nx):
-        raise DataError(f"The map has {ny} x {nx} positions, got {y}, {x}.")
-    zone, rotation = _array(folder, "zone_axis"), _array(folder, "rotation_deg")
-    off = _array(folder, "off_zone_deg")
-    k_max = (attributes.get("annulus_inv_a") or [0.0, 0.0])[1]
-    sources = found.phases if recipe is None else recipe.phases
-    rows = []
-    for p, (name, colour) in enumerate(phase_colours(found.phases).items()):
-        uvw = None if zone is None else [int(i) for i in zone[y, x, p]]
-        turn = None if rotation is None else float(rotation[y, x, p])
-        known = uvw is not None and any(uvw) and turn is not None and np.isfinite(turn)
-        rows.append(
-            {
-                "phase": name,
-                "colour": colour,
-                "presence": float(found.presence[y, x, p]),
-                "zone": uvw if known else None,
-                "rotation_deg": turn if known else None,
-                "off_zone_deg": None if off is None or not known else float(off[y, x, p]),
-                "reflections_inv_a": _reflections(sources[p], uvw, turn, k_max)
-                if known and uvw and turn is not None
-                else [],
-            }
-        )
-    spots = load_spots(folder).of(y * nx + x) if attributes.get("step_px") is None else None
-    table = [] if spots is None else np.column_stack([spots.k_inv_a, spots.snr]).tolist()
-    out: dict[str, Any] = plain_values(
-        {"y": y, "x": x, "valid": bool(found.valid[y, x]), "candidates": rows, "spots": table}
-    )
-    return out
-
-
-def _reflections(name: str, uvw: list[int], rotation_deg: float, k_max_inv_a: float) -> list[list[float]]:
-    """Positions (ky, kx) of the allowed reflections of a zone, turned as it was found; none for an unknown phase."""
-    try:
-        net = zone_net(load_phase(name), np.array(uvw), k_max_inv_a)
-    except CrystalError:
-        return []
-    k: list[list[float]] = turned(net.k_inv_a[~net.is_extinct], float(np.deg2rad(rotation_deg))).tolist()
-    return k
 
 
 def zipped(folder: Path, roots: Roots) -> Iterator[bytes]:
@@ -240,12 +197,27 @@ class _Sink(io.RawIOBase):
         return out
 
 
-def _recipe(folder: Path, roots: Roots) -> Recipe | None:
-    """Read the recipe of a run; None if it is of another version, or its input is not where the page may see it."""
+def _recipe(folder: Path, roots: Roots) -> tuple[Recipe | None, str | None]:
+    """Read the recipe of a run; None, and why, if it cannot be repeated here: another version, an input elsewhere."""
     try:
-        return checked_recipe(tomllib.loads(roots.read_bytes(folder / "recipe.toml", _MAX_TEXT_BYTES).decode()), roots)
-    except (FriedelError, ValueError):
-        return None
+        text = roots.read_bytes(folder / "recipe.toml", _MAX_TEXT_BYTES).decode()
+        return checked_recipe(tomllib.loads(text), roots), None
+    except FriedelError as error:
+        return None, " ".join(str(error).split())
+    except ValueError as error:
+        return None, f"recipe.toml is damaged ({error}). Restore it from a copy of the run."
+
+
+def _named_spots(folder: Path, components: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Spots of a micrograph with the names of their components; none of a run that did not keep these."""
+    store = zarr.open_group(folder / "spots.zarr", mode="r")
+    if "component" not in store:
+        return []
+    rows, k = np.asarray(store["component"][...]), np.asarray(store["k_inv_a"][...])
+    names = [components[row] if row >= 0 else {"phase": "unknown", "hkl": ""} for row in rows]
+    return [
+        {"k_inv_a": at, "phase": name["phase"], "hkl": name["hkl"]} for at, name in zip(k.tolist(), names, strict=True)
+    ]
 
 
 def _array(folder: Path, name: str, *, only_look: bool = False) -> AnyArray | None:
