@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,7 +15,9 @@ from friedel.cli.progress import BY_ITSELF, friendly_errors, progress_bars
 
 if TYPE_CHECKING:
     from friedel.crystal import Crystal
-    from friedel.nets.training.recipe import DenoiserRecipe
+    from friedel.nets.training.recipe import DenoiserRecipe, SegmenterRecipe
+
+R = TypeVar("R", "DenoiserRecipe", "SegmenterRecipe")
 
 train_app = typer.Typer(help="Train networks on simulated data.", no_args_is_help=True)
 weights_app = typer.Typer(help="The networks that come with friedel.", no_args_is_help=True)
@@ -44,10 +46,11 @@ def train_denoiser(
         _need_torch()
         from friedel.nets.training.finish import finish
         from friedel.nets.training.loop import train
+        from friedel.nets.training.recipe import DenoiserRecipe
         from friedel.nets.training.steps import use_threads
 
         use_threads(threads)
-        made = _recipe(recipe, steps)
+        made = _recipe(DenoiserRecipe, recipe, steps)
         parts = _crystals(materials)
         with progress_bars(quiet=False) as show:
             trained = train(
@@ -80,13 +83,12 @@ def train_segmenter_command(
     with friendly_errors(debug=debug, go_on=BY_ITSELF):
         _need_torch()
         from friedel.core.errors import RecipeError
-        from friedel.nets.training.recipe import SegmenterRecipe, load_recipe_of
+        from friedel.nets.training.recipe import SegmenterRecipe
         from friedel.nets.training.segmenter import learn_from_pictures, learn_from_simulations
         from friedel.nets.training.steps import use_threads
 
         use_threads(threads)
-        made = SegmenterRecipe() if recipe is None else load_recipe_of(SegmenterRecipe, recipe)
-        made = made if steps is None else made.model_copy(update={"steps": steps})
+        made = _recipe(SegmenterRecipe, recipe, steps)
         if (images is None) != (labels is None):
             raise RecipeError("--images and --labels belong together: one folder of FFTs, one of their labels.")
         with progress_bars(quiet=False) as show:
@@ -112,15 +114,15 @@ def tune_command(
     """Search for better settings of a training, and write the best as a recipe."""
     with friendly_errors(debug=debug, go_on=BY_ITSELF):
         _need_torch()
-        from friedel.nets.training.recipe import dump_training_recipe
+        from friedel.nets.training.recipe import DenoiserRecipe, dump_training_recipe
         from friedel.nets.training.steps import use_threads
         from friedel.nets.training.tune import tune
 
         use_threads(threads)
-        parts = _crystals(materials)
+        made, parts = _recipe(DenoiserRecipe, recipe, steps), _crystals(materials)
         with progress_bars(quiet=False) as show:
             best = tune(
-                _recipe(recipe, steps), parts["train"], parts["validation"], out, trials=trials, device=device,
+                made, parts["train"], parts["validation"], out, trials=trials, device=device,
                 progress=lambda done, total, text: show("trials", done, total),
             )  # fmt: skip
         (out / "best.toml").write_text(dump_training_recipe(best), encoding="utf-8")
@@ -196,10 +198,10 @@ def _need_torch() -> None:
         raise FriedelError(f"Training needs {', '.join(missing)}. Install with: pip install 'friedel[train]'")
 
 
-def _recipe(path: Path | None, steps: int | None) -> DenoiserRecipe:
-    from friedel.nets.training.recipe import DenoiserRecipe, load_training_recipe
+def _recipe(kind: type[R], path: Path | None, steps: int | None) -> R:
+    from friedel.nets.training.recipe import load_recipe_of
 
-    recipe = DenoiserRecipe() if path is None else load_training_recipe(path)
+    recipe = kind() if path is None else load_recipe_of(kind, path)
     return recipe if steps is None else recipe.model_copy(update={"steps": steps})
 
 
