@@ -25,6 +25,7 @@ export interface Run {
   scale: { step_a: [number, number]; source: string } | null; roi: [[number, number], [number, number]] | null; step_px: number;
   annulus_inv_a: [number, number] | null; n_frames: number | null; shape: [number, number]; pictures: string[];
   zones: { phase: string; zone: number[]; n: number }[]; components: Record<string, string>[];
+  onsets: Record<string, string>[]; first_frame: number;
   spots: { k_inv_a: [number, number]; phase: string; hkl: string }[]; evolution: Record<string, string>[];
   files: string[]; recipe: RecipeValues | null; recipe_problem: string | null; command: string | null; python: string | null;
 }

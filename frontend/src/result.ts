@@ -3,7 +3,7 @@
 import { type Evidence, type Frame, frame as fetchFrame, get, query, type Run } from "./api";
 import { candidateList, colourOf, componentTable } from "./analyse";
 import { button, copy, fill, h, labelled, number, percent, say, select, slider } from "./dom";
-import { evolutionChart } from "./evolution";
+import { evolutionChart, onsetList } from "./evolution";
 import { allJobs } from "./files";
 import { type MapLook, paintDifference, paintMap, shares } from "./overlay";
 import { scene } from "./scene";
@@ -15,6 +15,7 @@ const panel = h("div", { className: "panel", hidden: true });
 const answer = h("div", { className: "answer" });
 const evidence = h("div", { className: "evidence", aria: { live: "polite" } });
 const comparison = h("div", {});
+const components = h("div", {});
 let map: Frame | null = null;
 let look: MapLook = { colours: [], threshold: 0.5, opacity: 0.75, phases: [] };
 let other: { run: Run; map: Frame } | null = null;
@@ -64,7 +65,11 @@ async function showFrame(): Promise<void> {
   if (state.run !== run) return;
   map = found;
   draw();
+  showPresence();
 }
+
+/** The rows of components.csv of the frame that is shown; a micrograph has frame 0 alone. */
+const componentsNow = (run: Run) => (run.n_frames === null ? run.components : run.components.filter((row) => Number(row.frame) - run.first_frame === mapFrame(run)));
 
 function layer(run: Run, frame: Frame): Layer {
   const [, rows, columns] = frame.shape as [number, number, number];
@@ -87,12 +92,13 @@ function draw(): void {
     setOverlay(layer(run, map));
   }
   imageView.canvas.dataset.map = run.name;
+  fill(components, componentTable(componentsNow(run)));
   showAnswer(run);
 }
 
 function showAnswer(run: Run): void {
   if (!map) return;
-  const found = look.threshold === run.min_probability
+  const found = look.threshold === run.min_probability && run.n_frames === null
     ? { phases: run.phases.map((p) => run.fractions[p] ?? 0), none: run.fractions.none ?? 0, mixed: run.fractions.mixed ?? 0 }
     : shares(map, look.threshold);
   const line = (name: string, share: number, colour: string, toggle: HTMLElement | null) => {
@@ -118,12 +124,12 @@ function build(run: Run): void {
   if (run.pictures.length) controls.append(labelled("below the map", select("Picture below the map", state.file ? pictures : pictures.slice(1), state.file ? "" : run.pictures[0]!, (name) => void showPicture(run, name))));
   fill(panel,
     h("h2", { title: run.path }, run.name), answer,
-    h("p", { className: "quiet" }, `${run.n_positions} positions, ${run.n_spots} spots. Pale colour: less sure. Hatched: may be, below the threshold.`), controls,
+    h("p", { className: "quiet" }, `${run.n_frames === null ? "" : "In the frame that is shown. "}${run.n_positions} positions, ${run.n_spots} spots. Pale colour: less sure. Hatched: may be, below the threshold.`), controls,
     ...run.warnings.map((text) => h("p", { className: "warning" }, text)),
     h("h2", {}, run.kind === "scan" ? "At the probe" : "In the middle of the square"), evidence,
     ...(run.zones.length ? [h("h2", {}, "Zone axes"), zoneTable(run)] : []),
-    ...(run.components.length ? [h("h2", {}, "Components"), componentTable(run.components)] : []),
-    ...(run.evolution.length ? [h("h2", {}, "Evolution"), evolutionChart(run.evolution, run.phases, run.colours)] : []),
+    ...(run.evolution.length ? [h("h2", {}, "Evolution"), evolutionChart(run.evolution, run.phases, run.colours, run.first_frame), onsetList(run.onsets)] : []),
+    ...(run.components.length ? [h("h2", {}, "Components"), components] : []),
     h("h2", {}, "Calibration"), calibration(run),
     h("h2", {}, "Compare"), compare(run),
     h("h2", {}, "Take it along"), downloads(run));
@@ -182,7 +188,7 @@ function zoneTable(run: Run): HTMLElement {
 }
 
 function calibration(run: Run): HTMLElement {
-  const names: Record<string, string> = { step_inv_a: "step, 1/Å", centre_px: "beam at, px", gain_per_electron: "counts per electron", scale: "scale, fitted ×", anisotropy: "ellipticity", scan_step_a: "scan step, Å", pixel_size_a: "pixel, Å" };
+  const names: Record<string, string> = { step_inv_a: "step, 1/Å", centre_px: "beam at, px", gain_per_electron: "counts per electron", scale: "scale, fitted ×", anisotropy: "ellipticity", drift_a_per_frame: "drift, Å a frame", scan_step_a: "scan step, Å", pixel_size_a: "pixel, Å" };
   const value = (v: number | number[]) => (Array.isArray(v) ? v.map((n) => number(n, 5)).join(", ") : number(v, 5));
   return h("table", {}, h("tbody", {}, ...Object.entries(run.calibration).map(([key, entry]) => h("tr", {}, h("td", { title: key }, names[key] ?? key), h("td", {}, value(entry.value)), h("td", { className: "quiet" }, `${entry.source}${entry.relative_sigma === null ? "" : `, ± ${percent(entry.relative_sigma)}`}`)))));
 }

@@ -40,6 +40,8 @@ _FILES = {
     "recipe.toml": "application/toml",
     "components.csv": "text/csv; charset=utf-8",
     "evolution.csv": "text/csv; charset=utf-8",
+    "onsets.csv": "text/csv; charset=utf-8",
+    "film.gif": "image/gif",
 }
 #: Arrays beside presence that are pictures.
 _PICTURES = ("annular", "bright_field", "amplitude", "off_zone_deg", "rotation_deg", "strain")
@@ -144,8 +146,10 @@ def describe_run(folder: Path, roots: Roots) -> dict[str, Any]:
             "pictures": [name for name in _PICTURES if _array(folder, name, only_look=True) is not None],
             "zones": _zones(folder, summary.phases, attributes["min_probability"]),
             "components": components,
-            "spots": _named_spots(folder, components) if summary.kind == "micrograph" else [],
+            "spots": _named_spots(folder, components) if summary.kind != "scan" else [],
             "evolution": _table(folder / "evolution.csv"),
+            "onsets": [row for row in _table(folder / "onsets.csv") if not row["hkl"]],
+            "first_frame": attributes.get("first_frame", 0),
             "files": [name for name in _FILES if (folder / name).is_file()],
             "recipe_problem": recipe_problem,
             "recipe": None if recipe is None else recipe.model_dump(mode="json", exclude_none=True),
@@ -209,7 +213,10 @@ def _recipe(folder: Path, roots: Roots) -> tuple[Recipe | None, str | None]:
 
 
 def _named_spots(folder: Path, components: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Spots of a micrograph with the names of their components; none of a run that did not keep these."""
+    """Spots of a micrograph or a stack with the names of their components; none of a run that did not keep these.
+
+    The components of a series have the same order in every frame, so that those of the first frame are the first rows.
+    """
     store = zarr.open_group(folder / "spots.zarr", mode="r")
     if "component" not in store:
         return []
