@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from friedel.cli.batch import inputs_of, map_many
 from friedel.cli.parsing import float_pair, index_range, int_pair, phase_list, rectangle
 from friedel.cli.progress import WITH_RESUME, friendly_errors, progress_bars
 
 if TYPE_CHECKING:
     from friedel.pipeline.recipe import Recipe
+    from friedel.pipeline.run import RunOptions
     from friedel.pipeline.run_files import Summary
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder to write; an earlier run there is replaced.")]
@@ -29,7 +31,12 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def map_command(
-    path: Annotated[str, typer.Argument(metavar="INPUT", help="A 4D-STEM scan, a micrograph or a series.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="A 4D-STEM scan, a micrograph or a series; or many, or a pattern like '*.mrc'."
+        ),
+    ],
     out: Out,
     phases: Annotated[str | None, typer.Option(help="Phases: library names or .cif files, with commas.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Start from this recipe; options override it.")] = None,
@@ -84,8 +91,16 @@ def map_command(
         "scan.denoise": str(Path(denoise).absolute()) if denoise and denoise.lower().endswith(".onnx") else denoise,
     }
     with friendly_errors(debug=debug, go_on=WITH_RESUME):
-        made = _make_recipe(path, recipe, _calibrated(calibration, overrides))
-        _run(made, out, jobs, scheduler, resume=resume, as_json=as_json, quiet=quiet)
+        inputs, is_batch = inputs_of(paths)
+        settings = calibrated(calibration, overrides)
+        if is_batch:
+            options = _run_options(jobs, scheduler, resume=resume)
+            map_many(
+                inputs, lambda path: make_recipe(path, recipe, settings), out, options, as_json=as_json, quiet=quiet
+            )
+        else:
+            made = make_recipe(inputs[0], recipe, settings)
+            _run(made, out, _run_options(jobs, scheduler, resume=resume), as_json=as_json, quiet=quiet)
 
 
 def run_command(
@@ -102,10 +117,10 @@ def run_command(
     from friedel.pipeline.recipe import load_recipe
 
     with friendly_errors(debug=debug, go_on=WITH_RESUME):
-        _run(load_recipe(recipe), out, jobs, scheduler, resume=resume, as_json=as_json, quiet=quiet)
+        _run(load_recipe(recipe), out, _run_options(jobs, scheduler, resume=resume), as_json=as_json, quiet=quiet)
 
 
-def _calibrated(calibration: Path | None, overrides: dict[str, Any]) -> dict[str, Any]:
+def calibrated(calibration: Path | None, overrides: dict[str, Any]) -> dict[str, Any]:
     """Lay the options over a calibration; a scale that is stated replaces the calibration's, with its error."""
     if calibration is None:
         return overrides
@@ -117,7 +132,7 @@ def _calibrated(calibration: Path | None, overrides: dict[str, Any]) -> dict[str
     return values | {key: value for key, value in overrides.items() if value is not None}
 
 
-def _make_recipe(path: str, base: Path | None, overrides: dict[str, Any]) -> Recipe:
+def make_recipe(path: str, base: Path | None, overrides: dict[str, Any]) -> Recipe:
     """Lay the options over the recipe they start from, or over the defaults."""
     from friedel.core.errors import RecipeError
     from friedel.pipeline.recipe import dump_recipe, load_recipe, parse_recipe
@@ -139,13 +154,16 @@ def _make_recipe(path: str, base: Path | None, overrides: dict[str, Any]) -> Rec
     return parse_recipe(values, "options")
 
 
-def _run(
-    recipe: Recipe, out: Path, jobs: int, scheduler: str | None, *, resume: bool, as_json: bool, quiet: bool
-) -> None:
-    from friedel.pipeline.run import RunOptions, run_recipe
+def _run_options(jobs: int, scheduler: str | None, *, resume: bool) -> RunOptions:
+    from friedel.pipeline.run import RunOptions
 
     command = ("friedel", *(shlex.quote(argument) for argument in sys.argv[1:]))
-    options = RunOptions(min(jobs, 4 * (os.cpu_count() or 1)), scheduler, resume, command)
+    return RunOptions(min(jobs, 4 * (os.cpu_count() or 1)), scheduler, resume, command)
+
+
+def _run(recipe: Recipe, out: Path, options: RunOptions, *, as_json: bool, quiet: bool) -> None:
+    from friedel.pipeline.run import run_recipe
+
     with progress_bars(quiet=quiet or as_json) as progress:
         summary = run_recipe(recipe, out, options, progress=progress)
     if as_json:

@@ -70,6 +70,8 @@ class Report:
         What to be careful about; empty if nothing.
     sections
         The rest, in order.
+    refresh_s
+        Seconds after which a browser loads the page again; 0 for never.
     """
 
     title: str
@@ -78,6 +80,7 @@ class Report:
     shares: tuple[Share, ...] = ()
     warnings: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
+    refresh_s: int = 0
 
 
 def render_html(report: Report) -> str:

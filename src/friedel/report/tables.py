@@ -23,13 +23,19 @@ _ONLY_NUMBERS = re.compile(r"[+-]?\d+(\.\d+)?([ |][+-]?\d+(\.\d+)?)*")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: names of columns, rows of as many cells, and what it shows. None is an empty cell."""
+    """A table: names of columns, rows of as many cells, and what it shows. None is an empty cell.
+
+    ``links`` holds a page beside this one for the first cell of each row, empty where there is none.
+    """
 
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
+    links: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.links and len(self.links) != len(self.rows):
+            raise ValueError(f"Table {self.caption!r} must have a link per row, or none; got {len(self.links)}.")
         wrong = [i for i, row in enumerate(self.rows) if len(row) != len(self.header)]
         if wrong:
             raise ValueError(f"Row {wrong[0]} of table {self.caption!r} must have {len(self.header)} cells.")
