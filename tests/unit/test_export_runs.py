@@ -43,9 +43,10 @@ SHAPE = (5, 7)
 
 def a_map(seed: int = 0, grid: RealGrid | None = None) -> PhaseMap:
     rng = np.random.default_rng(seed)
+    presence = rng.random((*SHAPE, 3), dtype=np.float32)
     valid = np.ones(SHAPE, dtype=bool)
-    valid[0, 1] = False
-    return PhaseMap(PHASES, rng.random((*SHAPE, 3), dtype=np.float32), valid, grid)
+    valid[0, 1], presence[0, 1] = False, 0.99  # nothing may be made of what lies there
+    return PhaseMap(PHASES, presence, valid, grid)
 
 
 def make_run(
