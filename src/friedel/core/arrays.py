@@ -17,6 +17,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 AnyArray = NDArray[Any]
 
+#: Values beyond this, squared and summed in single precision, are no numbers any more.
+_LARGEST_VALUE = 1e15
+
 
 class LazyArray(Protocol):
     """What numpy, zarr, h5py and dask arrays and friedel's guarded files have in common.
@@ -55,6 +58,15 @@ def require_finite(array: AnyArray, *, name: str) -> None:
     bad = int(array.size - np.count_nonzero(np.isfinite(array)))
     if bad:
         raise DataError(f"{name} has {bad} values of {array.size} that are NaN or infinite. Mask or repair them first.")
+
+
+def require_camera_values(largest: float, spread: float) -> None:
+    """Raise DataError if values are so large, or differ by so little, that single precision loses their squares."""
+    if largest > _LARGEST_VALUE or 0.0 < spread < 1.0 / _LARGEST_VALUE:
+        raise DataError(
+            f"Values up to {largest:.3g} that differ by {spread:.3g} are those of no camera. "
+            "Scale the data to electrons or camera units, and mend single wild values."
+        )
 
 
 def require_axes(shape: Iterable[int], axes: tuple[str, ...], *, name: str, hint: str = "") -> None:

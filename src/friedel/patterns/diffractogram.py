@@ -8,7 +8,14 @@ from typing import Literal
 import numpy as np
 from scipy import fft
 
-from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
+from friedel.core.arrays import (
+    AnyArray,
+    BoolArray,
+    Float32Array,
+    FloatArray,
+    IntArray,
+    require_camera_values,
+)
 from friedel.core.errors import DataError
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import Micrograph, Pattern
@@ -114,6 +121,8 @@ def _rivals(high: BoolArray, rows: IntArray, cols: IntArray) -> IntArray:
 def clean_image(micrograph: Micrograph, outlier_sigmas: float) -> tuple[Float32Array, int]:
     """Return the micrograph as float32 about zero with outliers replaced by a local median, and their number."""
     raw = micrograph.data
+    low, high = float(raw.min()), float(raw.max())
+    require_camera_values(max(abs(low), abs(high)), high - low)
     image = (raw - np.mean(raw, dtype=np.float64)).astype(np.float32)
     bad = outliers(image, outlier_sigmas)
     rows, cols = np.nonzero(bad)

@@ -14,6 +14,9 @@ _SPIKE_RATIO = 5.0
 #: Electrons below which a lone pixel may well be counting noise and is kept.
 _SPIKE_ELECTRONS = 8.0
 
+#: Patterns in which a pixel that is not saturated scatters.
+_FEWEST_TO_SCATTER = 16
+
 _EIGHT = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 
 
@@ -40,6 +43,18 @@ def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
     hot = (residual > _DEFECT_SIGMAS * noise) & (image > _SPIKE_RATIO * np.maximum(second, 0.0) + noise)
     dead = (image <= 0.0) & (low > 0.0) & (neighbours > _DEFECT_SIGMAS * noise)
     return np.asarray(~finite | hot | dead)
+
+
+def find_saturated(patterns: AnyArray) -> BoolArray:
+    """Find pixels that show the largest of all values in more than half of the patterns (n, ...), as booleans (...).
+
+    Counts scatter, so that a pixel is at one value throughout only where the camera can tell no more. Fewer than 16
+    patterns do not show that.
+    """
+    largest = np.nanmax(patterns, initial=0.0)
+    if len(patterns) < _FEWEST_TO_SCATTER or largest <= 0:
+        return np.zeros(patterns.shape[1:], dtype=bool)
+    return np.asarray((patterns == largest).mean(axis=0) > 0.5)
 
 
 def remove_spikes(patterns: AnyArray, *, gain: float, valid: BoolArray | None = None) -> Float32Array:

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray, LazyArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray, LazyArray, require_camera_values
 from friedel.core.blocks import map_patterns, row_blocks
 from friedel.core.errors import CalibrationError, DataError
 from friedel.core.images import PatternScan
 from friedel.patterns.centre import Centre, find_centre
 from friedel.patterns.descan import beam_offsets, smooth_descan
 from friedel.patterns.masks import find_burned_in_bar, find_shadow
-from friedel.patterns.repair import estimate_gain, find_bad_pixels, remove_spikes
+from friedel.patterns.repair import estimate_gain, find_bad_pixels, find_saturated, remove_spikes
 
-#: Patterns from which the mean pattern, the bad pixels and the gain are taken.
-_SAMPLE_PATTERNS = 512
+#: The mean pattern, the bad pixels and the gain are taken from so many patterns at most, of so many pixels in all.
+_SAMPLE_PATTERNS, _SAMPLE_PIXELS = 512, 2**25
 #: Spot radius taken along one axis, in pixels, where a beam stop hides the beam that would tell it.
 _HIDDEN_BEAM_SIGMA_PX = 1.5
 
@@ -45,6 +45,8 @@ class Survey:
         Virtual images (ry, rx): electrons in the transmitted beam, and in the annulus.
     valid
         Positions that hold data (ry, rx).
+    n_saturated
+        Pixels of the detector that show the largest of all values in most patterns.
     """
 
     scan: PatternScan
@@ -55,6 +57,7 @@ class Survey:
     bright_field: FloatArray
     annular: FloatArray
     valid: BoolArray
+    n_saturated: int = 0
 
     @property
     def spot_sigma_px(self) -> float:
@@ -80,15 +83,16 @@ class _AboveDark:
 
 
 def sample_patterns(scan: PatternScan) -> AnyArray:
-    """Read up to 512 patterns (n, ky, kx) from rows spread evenly over the scan."""
+    """Read up to 512 patterns (n, ky, kx), fewer of more than 65536 pixels, from rows spread evenly over the scan."""
     return sample_patterns_with_index(scan)[0]
 
 
 def sample_patterns_with_index(scan: PatternScan) -> tuple[AnyArray, IntArray]:
     """Return the patterns of ``sample_patterns`` and their indices in C order (n,)."""
     ry, rx = scan.scan_shape
-    n_rows = int(np.clip(_SAMPLE_PATTERNS // rx, 1, ry))
-    step = max(1, rx * n_rows // _SAMPLE_PATTERNS)
+    wanted = int(np.clip(_SAMPLE_PIXELS // np.prod(scan.pattern_shape), 16, _SAMPLE_PATTERNS))
+    n_rows = int(np.clip(wanted // rx, 1, ry))
+    step = max(1, rx * n_rows // wanted)
     rows = np.unique(np.linspace(0, ry - 1, n_rows).astype(int))
     patterns = np.concatenate([scan.rows(int(row), int(row) + 1)[0, ::step] for row in rows])
     return patterns, (rows[:, None] * rx + np.arange(0, rx, step)).ravel()
@@ -119,20 +123,24 @@ def survey_scan(
         If no beam can be found, or no position holds data.
     """
     sample = sample_patterns(scan).astype(np.float64)
-    dark = float(np.nanquantile(sample, 0.01)) if np.isfinite(sample).any() else 0.0
+    counts = np.isfinite(sample)
+    if not counts.all():
+        sample[~counts] = np.nan
+    _check_values(sample)
+    dark = float(np.nanquantile(sample, 0.01)) if counts.any() else 0.0
     if dark < 0.0:
         # A camera with an offset below zero: count from its dark level.
         scan, sample = replace(scan, data=_AboveDark(scan.data, dark)), np.maximum(sample - dark, 0.0)
-    with np.errstate(invalid="ignore"):
-        mean = np.nan_to_num(np.nanmean(sample, axis=0)) if np.isnan(sample).any() else sample.mean(axis=0)
+    mean = np.nansum(sample, axis=0) / np.maximum(counts.sum(axis=0), 1)
     if not np.any(mean):
         raise DataError(
             f"All of the {len(sample)} patterns looked at are zero or NaN: there is nothing to map. "
             "Is this the right data set?"
         )
-    good = ~(find_bad_pixels(mean) | find_shadow(mean) | find_burned_in_bar(mean))
+    good = ~(find_bad_pixels(mean) | find_shadow(mean) | find_burned_in_bar(mean)) & counts.any(axis=0)
     if scan.valid is not None:
         good &= scan.valid
+    n_saturated = int(find_saturated(sample[:, good]).sum())
     gain = estimate_gain(sample[: max(16, len(sample) // 8)])
     centre = find_centre(mean, good)
     if not fit_centre:
@@ -155,7 +163,21 @@ def survey_scan(
     if not fit_centre:
         shift -= np.median(shift, axis=0)
     bright_field, annular = (np.nan_to_num(images[:, i]).reshape(scan.scan_shape) for i in (0, 1))
-    return Survey(scan, mean, gain, centre, shift, bright_field, annular, has_data.reshape(scan.scan_shape))
+    valid = has_data.reshape(scan.scan_shape)
+    return Survey(scan, mean, gain, centre, shift, bright_field, annular, valid, n_saturated)
+
+
+def _check_values(sample: FloatArray) -> None:
+    """Raise unless values (n, ky, kx) are those of a camera that counts further than to one."""
+    largest = float(np.nanmax(np.abs(sample), initial=0.0))
+    require_camera_values(largest, largest)
+    smallest = float(np.min(sample, where=sample > 0, initial=largest))
+    saturated = find_saturated(sample)
+    if smallest == largest and saturated.any() and not saturated.all():
+        raise DataError(
+            f"The patterns hold no values but 0 and {largest:g}, the latter throughout the transmitted beam: they are "
+            "cut off, and how bright spots are is lost. Export the patterns as the camera counted them."
+        )
 
 
 def virtual_image(

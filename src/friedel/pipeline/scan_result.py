@@ -160,6 +160,11 @@ def scan_warnings(
     bad = int((~survey.scan.valid).sum()) if survey.scan.valid is not None else 0
     if bad:
         out.append(f"{bad} detector pixels are dead, hot or masked; they were left out.")
+    if survey.n_saturated:
+        out.append(
+            f"{survey.n_saturated} detector pixels show the largest value in most patterns: they are saturated, and "
+            "shares of the light are wrong. Presence that rests on them, as that of O1 and O3, may be too."
+        )
     if not len(spots):
         out.append("No spot stands out in any pattern. Check --step-inv-a and --annulus-inv-a; more dose may help.")
     if isinstance(found, HexagonFindings):
