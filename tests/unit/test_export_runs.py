@@ -118,6 +118,12 @@ def test_axes_count_from_the_corner_of_the_whole_scan(scan_run: Path) -> None:
     assert (x.offset, x.step, x.unit) == (pytest.approx(12.0), 3.0, "nm")
 
 
+def test_corner_of_a_coarse_map_counts_pixels_of_the_image(tmp_path: Path) -> None:
+    attributes = {"roi": [[8, 28], [16, 44]], "step_px": 4}
+    y, x = maps_of_run(make_run(tmp_path / "run", "micrograph", attributes=attributes)).image("label").axes
+    assert (y.offset, x.offset) == pytest.approx((8 / 4 * 2.0, 16 / 4 * 3.0))
+
+
 def test_frames_of_a_series_come_back_one_by_one(series_run: Path, tmp_path: Path) -> None:
     maps = from_netcdf(export_run(series_run, "netcdf", tmp_path / "s.nc"))
     assert [axis.name for axis in maps.image("presence").axes] == ["t", "phase", "y", "x"]
