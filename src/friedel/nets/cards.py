@@ -40,8 +40,8 @@ class Preprocessing(_Strict):
 class SpectrumPreprocessing(_Strict):
     """What is done to a power spectrum before the network sees it.
 
-    ``transform``: "speckle" is the power over its noise floor, linear up to 16, and the logarithm of one more than it,
-    of the half plane kx >= 0 with columns of the other half beside the seam. See ``half_plane.network_input``.
+    ``transform``: "speckle" is the power over its noise floor, linear up to 16, and the logarithm of one more than it
+    up to 100, of the half plane kx >= 0 with columns of the other half beside the seam: ``half_plane.network_input``.
     """
 
     transform: Literal["speckle"] = "speckle"

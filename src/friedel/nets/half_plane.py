@@ -8,8 +8,8 @@ from friedel.core.arrays import AnyArray, Float32Array
 
 #: Columns beyond kx = 0, of the other half, that a network sees beside the seam.
 SEAM_PX = 16
-#: The linear channel ends where a spot is certain.
-_BRIGHTEST = 16.0
+#: The linear channel ends where a spot is certain, the logarithmic one where spectra for training become few.
+_BRIGHTEST, _DAZZLING = 16.0, 100.0
 #: Distance from the centre, in px, over which the third channel falls.
 _CENTRE_PX = 32.0
 
@@ -37,7 +37,8 @@ def network_input(half: AnyArray, width: int, stride: int) -> Float32Array:
         (1, 3, rows, columns), multiples of the stride. Rows run on periodically below, as the spectrum does; the first
         ``SEAM_PX`` columns are those of the other half beside the seam, so that a spot on it is seen whole. Channels:
         the power, linear up to 16 times the noise, where sums of faint pixels count most (the likelihood ratio of
-        two exponentials is linear in the power); its logarithm, where bright ones differ; nearness to the centre.
+        two exponentials is linear in the power); its logarithm up to 100 times the noise, where bright ones differ and
+        beyond which networks have seen too few to judge them; nearness to the centre.
     """
     whole = whole_of(half, width)
     height, middle = whole.shape[0], width // 2
@@ -49,7 +50,8 @@ def network_input(half: AnyArray, width: int, stride: int) -> Float32Array:
     kx = (columns - middle).astype(np.float32)
     nearness = np.exp(-np.hypot(ky, kx) / np.float32(_CENTRE_PX))
     linear = np.minimum(ratio, np.float32(_BRIGHTEST)) - np.float32(1.0)
-    return np.stack([0.5 * linear, np.log1p(ratio), nearness])[None].astype(np.float32, copy=False)
+    logarithm = np.log1p(np.minimum(ratio, np.float32(_DAZZLING)))
+    return np.stack([0.5 * linear, logarithm, nearness])[None].astype(np.float32, copy=False)
 
 
 def of_network(seen: AnyArray, height: int, width: int) -> AnyArray:

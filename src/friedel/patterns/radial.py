@@ -127,18 +127,19 @@ def radial_peaks(profile: RadialProfile, *, k_min_inv_a: float, least_significan
     -----
     The background is the running median over ``BACKGROUND_BINS`` bins. Half of the pixels of a bin, those that Friedel
     does not repeat, have exponentially distributed power; a window correlates neighbours, which ``CORRELATED`` pixels
-    share. Positions are those of a parabola through the logarithm of three bins, good to half a bin: the spots of a
-    diffractogram are measured better one by one.
+    share. In the profile of a segmented spectrum, which is zero but for its spots, every maximum is a peak, of infinite
+    significance. Positions are those of a parabola through the logarithm of three bins, good to half a bin: the spots
+    of a diffractogram are measured better one by one.
     """
     level = profile.intensity
     background = ndimage.median_filter(level, size=BACKGROUND_BINS, mode="nearest")
     height = level - background
     sigma = background * np.sqrt(2 * CORRELATED / np.maximum(profile.n_pixels, 1))
-    significance = height / np.where(sigma > 0, sigma, np.inf)
+    significance = np.divide(height, sigma, out=np.where(height > 0, np.inf, 0.0), where=sigma > 0)
     inner = np.arange(1, len(level) - 1)
     high = (level[inner] >= level[inner - 1]) & (level[inner] > level[inner + 1])
     at = inner[high & (significance[inner] > least_significance) & (profile.k_inv_a[inner] >= k_min_inv_a)]
-    at = at[np.argsort(-significance[at], kind="stable")]
+    at = at[np.lexsort((-height[at], -significance[at]))]
     low, middle, top = (np.log(np.maximum(level[at + i], 1e-300)) for i in (-1, 0, 1))
     shift = np.clip(0.5 * (low - top) / np.minimum(low - 2 * middle + top, -1e-12), -0.5, 0.5)
     step = np.where(
