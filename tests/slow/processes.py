@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-FRIEDEL = Path(sys.executable).with_name("friedel")
+FRIEDEL = (sys.executable, str(Path(__file__).with_name("small_blocks.py")))
 
 
 def map_command(scan_file: Path, out: Path, *more: str) -> list[str]:
     """The command line that maps the scan."""
-    return [str(FRIEDEL), "map", str(scan_file), "--phases", "nmc811-o3,nmc811-o1", "--out", str(out), "--quiet", *more]
+    return [*FRIEDEL, "map", str(scan_file), "--phases", "nmc811-o3,nmc811-o1", "--out", str(out), "--quiet", *more]
 
 
 def results_of(run: Path) -> dict[str, bytes]:
