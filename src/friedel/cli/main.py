@@ -19,6 +19,7 @@ from friedel.cli import (
     phases,
     recipes,
     simulate,
+    watch,
 )
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command("map")(map.map_command)
 app.command("run")(map.run_command)
+app.command("watch")(watch.watch_command)
 app.command("info")(files.info)
 app.command("calibrate")(calibrate.calibrate)
 app.command("virtual")(files.virtual)

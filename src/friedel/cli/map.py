@@ -94,13 +94,13 @@ def map_command(
         inputs, is_batch = inputs_of(paths)
         settings = calibrated(calibration, overrides)
         if is_batch:
-            options = _run_options(jobs, scheduler, resume=resume)
+            options = run_options(jobs, scheduler, resume=resume)
             map_many(
                 inputs, lambda path: make_recipe(path, recipe, settings), out, options, as_json=as_json, quiet=quiet
             )
         else:
             made = make_recipe(inputs[0], recipe, settings)
-            _run(made, out, _run_options(jobs, scheduler, resume=resume), as_json=as_json, quiet=quiet)
+            _run(made, out, run_options(jobs, scheduler, resume=resume), as_json=as_json, quiet=quiet)
 
 
 def run_command(
@@ -117,7 +117,7 @@ def run_command(
     from friedel.pipeline.recipe import load_recipe
 
     with friendly_errors(debug=debug, go_on=WITH_RESUME):
-        _run(load_recipe(recipe), out, _run_options(jobs, scheduler, resume=resume), as_json=as_json, quiet=quiet)
+        _run(load_recipe(recipe), out, run_options(jobs, scheduler, resume=resume), as_json=as_json, quiet=quiet)
 
 
 def calibrated(calibration: Path | None, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +154,8 @@ def make_recipe(path: str, base: Path | None, overrides: dict[str, Any]) -> Reci
     return parse_recipe(values, "options")
 
 
-def _run_options(jobs: int, scheduler: str | None, *, resume: bool) -> RunOptions:
+def run_options(jobs: int, scheduler: str | None, *, resume: bool) -> RunOptions:
+    """Return how a recipe is to be run, with this command line for the provenance."""
     from friedel.pipeline.run import RunOptions
 
     command = ("friedel", *(shlex.quote(argument) for argument in sys.argv[1:]))
