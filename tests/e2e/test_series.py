@@ -158,6 +158,15 @@ def test_run_folder_of_a_series_keeps_its_promises(run: Path) -> None:
     assert "appears in frame" in page
 
 
+def test_what_appears_and_has_no_name_is_told_as_unknown(done: Friedel, stack_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done("map", stack_file, "--phases", "lif", "--frame-time-s", "2", "--dose-rate", "200", "--out", out, "--quiet")
+    with (out / "onsets.csv").open(encoding="utf-8", newline="") as file:
+        assert "unknown" in {row["phase"] for row in csv.DictReader(file)}
+    assert (out / "film.gif").read_bytes().startswith(b"GIF8")
+    assert (out / "report.html").is_file()
+
+
 def test_two_jobs_write_the_same_bits_as_one(
     run: Path, stack_file: Path, done: Friedel, results_of: ResultsOf, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ from friedel.report.maps import (
     plot_virtual_image,
 )
 from friedel.report.scale_bar import add_scale_bar, real_label, reciprocal_label, round_length
+from friedel.report.series import film_of
 from friedel.report.style import outline_segments, png_of
 
 GRID = ReciprocalGrid((0.02, 0.02), (32.0, 40.0))
@@ -311,3 +312,13 @@ def test_figures_can_be_drawn_into_given_axes() -> None:
     assert plot_phase_map(two_phases(), ax=left) is left
     assert plot_pattern(Pattern(np.zeros((64, 80)), GRID), ax=right) is right
     assert len(png_of(figure)) > 1000
+
+
+def test_film_marks_what_appears_and_has_no_name() -> None:
+    presence = np.zeros((20, 30, 1), dtype=np.float32)
+    presence[5:10, 5:10] = 1.0
+    maps = [PhaseMap(("lif",), presence, np.ones((20, 30), dtype=bool)) for _ in range(3)]
+    captions = ["frame 0", "frame 1", "frame 2"]
+    films = [film_of(maps, captions, onsets, 0.5) for onsets in ({"lif": 1}, {"lif": 1, "unknown": 2})]
+    assert all(film.startswith(b"GIF8") for film in films)
+    assert films[0] != films[1]

@@ -93,7 +93,8 @@ def _change_pictures(series: MicrographSeries, result: SeriesResult, fraction: F
     x, label = _axis(series, result, first)
     phases = result.match.phases
     onsets = {life.phase: float(first + life.appears.frame)
-              for life in result.lives if not life.hkl and life.appears is not None}  # fmt: skip
+              for life in result.lives
+              if life.phase in phases and not life.hkl and life.appears is not None}  # fmt: skip
     names = np.array(result.match.names)
     columns = {
         "frame": np.repeat(x, len(phases)),

@@ -137,7 +137,9 @@ def _film_frame(
     pen.line([(place[0], top + 7), (place[index], top + 7)], fill=INK, width=3)
     for phase, onset in onsets.items():
         x = place[onset]
-        pen.polygon([(x, top + 3), (x - 4, top + 12), (x + 4, top + 12)], fill=colours[phase], outline="black")
+        pen.polygon(
+            [(x, top + 3), (x - 4, top + 12), (x + 4, top + 12)], fill=colours.get(phase, _UNNAMED), outline="black"
+        )
     pen.text((6, top + 13), captions[index], fill=INK, font=font)
     x = 6.0
     for phase, colour in colours.items():
