@@ -58,9 +58,10 @@ nm of underfocus, or one with Cs = 1.2 mm at 50 to 90 nm.
 - *half height*, *Otsu*, *tiles*: mean and median intersection over union of the region of a found grain and its true
   outline, with the edge at half height, with Otsu's threshold and the opening of Raghavendran et al. (2025), and from
   local diffractograms ({tiles}).
+- *agreement*: the same of the regions by half height and by tiles, with each other: two roads to one map.
 
-| lens | e/Å² | grains found | spots right | sure | wrong though sure | scale | half height | Otsu | tiles |
-|---|---|---|---|---|---|---|---|---|---|
+| lens | e/Å² | grains found | spots right | sure | wrong though sure | scale | half height | Otsu | tiles | agreement |
+|---|---|---|---|---|---|---|---|---|---|---|
 {rows}
 """
 
@@ -115,6 +116,7 @@ def measure(micrograph: Micrograph, truth: MicrographTruth) -> Iterator[tuple[st
             yield "otsu", np.array([overlap(paper[number], mask)])
             whole = to_image(tiled.seen[..., number], micrograph.shape, tiled.offset_px, TILE_STEP_PX)
             yield "tiled", np.array([overlap(whole, mask)])
+            yield "agree", np.array([overlap(whole, result.regions[number])])
     if len(own) and result.match.scale_sigma < 0.005:
         yield "scale", np.array([result.match.scale / (1 + truth.imaging.sampling.scale_error) - 1])
 
@@ -154,7 +156,7 @@ def _row(lens: str, dose: float, values: dict[str, FloatArray]) -> str:
     return (
         f"| {lens} | {dose:g} | {share('found')} of {len(values.get('found', ()))} | {share('right')} of "
         f"{len(values['right'])} | {share('sure')} | {wrong} | {error} | {middle('half')} | {middle('otsu')} | "
-        f"{middle('tiled')} |"
+        f"{middle('tiled')} | {middle('agree')} |"
     )
 
 
