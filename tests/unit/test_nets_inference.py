@@ -88,8 +88,11 @@ def test_electrons_are_kept_and_noise_is_not(network: Network) -> None:
 
 def test_more_electrons_than_the_network_knows_are_scaled(network: Network) -> None:
     mean = (2.0e7 * _mean_pattern()).astype(np.float32)[None]
-    denoised, _ = network.run(mean, np.array([CENTRE]))
+    denoised, probability = network.run(mean, np.array([CENTRE]))
     assert denoised.sum() == pytest.approx(mean.sum(), rel=0.1)
+    quarter, same = network.run(mean / 4, np.array([CENTRE]))  # both are seen as of the most electrons that it knows
+    np.testing.assert_allclose(4 * quarter, denoised, rtol=1e-4, atol=1.0)
+    np.testing.assert_allclose(same, probability, atol=1e-4)
 
 
 def test_transforms_undo_each_other_and_inversion_swaps_partners() -> None:
