@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from distributed import LocalCluster
 
 import friedel as fr
+from friedel.core.errors import FriedelError
+from friedel.pipeline import workers
 from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.run import RunOptions
 from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
@@ -25,3 +28,13 @@ def test_cluster_gives_the_same_map_as_one_process(tmp_path: Path) -> None:
     spots = [fr.load_spots(tmp_path / name) for name in ("alone", "cluster")]
     assert len(spots[0]) > 0
     assert np.array_equal(spots[0].k_inv_a, spots[1].k_inv_a)
+
+
+def test_a_scheduler_without_workers_is_told_and_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_WAIT_FOR_WORKERS_S", 0.2)
+    with (
+        LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=None) as c,
+        pytest.raises(FriedelError, match="dask worker"),
+        workers.workers(1, c.scheduler_address),
+    ):
+        pass

@@ -11,6 +11,11 @@ from typing import TypeVar
 
 from friedel.core.errors import FriedelError
 
+#: A queue may take its time to start the workers that were asked for.
+_WAIT_FOR_WORKERS_S = 300
+#: Workers of a cluster for which blocks are kept in flight, however few there are at the start.
+_FEWEST_FED = 32
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -48,7 +53,7 @@ def workers(jobs: int, scheduler: str | None) -> Iterator[Executor | None]:
     Raises
     ------
     FriedelError
-        If the scheduler cannot be reached within ten seconds.
+        If the scheduler cannot be reached within ten seconds, or has no worker after five minutes.
     """
     if scheduler is not None:
         from distributed import Client
@@ -60,7 +65,17 @@ def workers(jobs: int, scheduler: str | None) -> Iterator[Executor | None]:
                 f"No Dask scheduler answers at {scheduler} ({error}). Start one, or use --jobs."
             ) from error
         with client:
-            yield client.get_executor()
+            try:
+                client.wait_for_workers(1, timeout=_WAIT_FOR_WORKERS_S)
+            except TimeoutError as error:
+                raise FriedelError(
+                    f"The Dask scheduler at {scheduler} has had no worker for {_WAIT_FOR_WORKERS_S} s. "
+                    f"Start some, with the same friedel: dask worker {scheduler} --nthreads 1"
+                ) from error
+            executor = client.get_executor()
+            # What is in flight follows from this number, as that of a process pool; more workers may join later.
+            executor._max_workers = max(_FEWEST_FED, sum(client.nthreads().values()))
+            yield executor
     elif jobs > 1:
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver")) as pool:
             yield pool
