@@ -30,6 +30,7 @@ export const patternView: View = new View({
   map: "magma",
 });
 
+let fftLater = 0;
 const tools = segmented("Tool", [["probe", "Probe"], ["average", "Average"], ["region", "Region"], ["pan", "Pan"]], scene.tool, (value) => { scene.tool = value as Tool; imageView.status.textContent = hint(); });
 const frames = h("div", { className: "frames", hidden: true });
 const ring = h("span", { className: "quiet" });
@@ -41,23 +42,24 @@ patternView.status.setAttribute("aria-live", "polite");
 
 export function stage(): HTMLElement {
   on("file", shown);
-  on("probe", () => { scene.marks = null; showPattern(); imageView.redraw(); });
-  on("square", () => { showFft(); imageView.redraw(); });
+  on("probe", () => { scene.marks = null; showPattern(); imageView.redraw("marks"); });
+  on("square", () => { showFft(); imageView.redraw("marks"); });
   on("frame", () => {
     if (!state.file?.image_shape) return;
     writeFrame();
     showMicrograph();
-    showFft();
+    clearTimeout(fftLater);
+    fftLater = setTimeout(showFft, 80); // the image first: both at once would slow it
   });
-  on("annulus", () => { showVirtual(); patternView.redraw(); });
-  on("recipe", () => imageView.redraw());
+  on("annulus", () => { showVirtual(); patternView.redraw("marks"); });
+  on("recipe", () => imageView.redraw("marks"));
   return h("main", { className: "stage" }, imageView.element, patternView.element);
 }
 
 export function setMarks(found: PatternMarks | null, picture: Frame | null = null): void {
   scene.marks = found;
   if (picture) { scene.frame = picture; patternView.show(picture); }
-  patternView.redraw();
+  patternView.redraw("marks");
   describePattern();
 }
 
@@ -188,14 +190,20 @@ function showPattern(): void {
   }));
 }
 
+/** Pixels of the file to one of the overview that is shown; what is seen closer is fetched as it is asked for. */
+let overview = 1;
+
 function showMicrograph(): void {
   const file = state.file!;
   const [height, width] = file.image_shape!;
-  const factor = Math.max(1, Math.ceil(Math.max(height, width) / 1400));
+  const { clientWidth, clientHeight } = imageView.canvas;
+  const fits = Math.min(clientWidth / width, clientHeight / height) * devicePixelRatio;
+  const factor = Math.max(1, Math.floor(1 / fits), Math.ceil(Math.max(height, width) / 2000));
   const { frame } = state;
   imageTask.run(() => again(async () => {
     const found = await fetchFrame(`open/${file.id}/picture`, { factor, frame, y1: height, x1: width });
     if (!found || state.file !== file) return;
+    overview = factor;
     imageView.show(found, [height, width]);
     imageView.canvas.dataset.frame = String(frame);
     sharpen();
@@ -206,8 +214,6 @@ function showMicrograph(): void {
 function sharpen(): void {
   const file = state.file;
   if (!file?.image_shape) return;
-  const [height, width] = file.image_shape;
-  const overview = Math.max(1, Math.ceil(Math.max(height, width) / 1400));
   const [y0, x0, y1, x1] = imageView.seen();
   const factor = Math.max(1, Math.floor(1 / (imageView.zoom * devicePixelRatio)), Math.ceil(Math.sqrt(((y1 - y0) * (x1 - x0)) / 4e6)));
   if (factor >= overview || y1 - y0 < factor || x1 - x0 < factor) return;
@@ -222,7 +228,8 @@ function sharpen(): void {
 }
 
 function showFft(): void {
-  const file = state.file!;
+  const file = state.file;
+  if (!file?.image_shape) return;
   const { square: { y0, x0, side }, frame } = state;
   scene.marks = null;
   patternTask.run(() => again(async () => {

@@ -23,7 +23,9 @@ export interface ViewOptions {
 
 export class View {
   readonly element: HTMLElement;
+  /** What is drawn over the picture; it lies on a canvas of its own, so that a pointer that moves leaves the picture be. */
   readonly canvas = h("canvas", { tabIndex: 0, role: "application" });
+  private readonly picture = h("canvas", { aria: { hidden: "true" } });
   readonly tools = h("div", { className: "tools" });
   readonly status = h("div", { className: "status" });
   /** Length of a pixel and its unit, for the scale bar; null where it is not known. */
@@ -40,8 +42,9 @@ export class View {
   private readonly low = h("span", {});
   private readonly high = h("span", {});
   private contrast = { black: 0, white: 1 };
+  private drag: Drag | null = null;
   private detailFrame: Frame | null = null;
-  private asked = false;
+  private asked: "" | "marks" | "all" = "";
 
   private readonly gamma = slider("Gamma", 0.2, 2, 0.05, 1, (v) => { this.look.gamma = v; this.restyle(); });
 
@@ -55,7 +58,7 @@ export class View {
       h("label", {}, "white", slider("White", 0, 2, 0.01, 1, (v) => { this.contrast.white = v; again(); })),
       h("label", {}, "gamma", this.gamma),
       h("span", { className: "legend" }, this.low, this.bar, this.high));
-    this.element = h("section", { className: "view", aria: { label: options.label } }, this.tools, h("div", { className: "canvas" }, this.canvas), this.status, foot);
+    this.element = h("section", { className: "view", aria: { label: options.label } }, this.tools, h("div", { className: "canvas" }, this.picture, this.canvas), this.status, foot);
     new ResizeObserver(() => this.fit()).observe(this.canvas);
     this.listen();
   }
@@ -87,6 +90,7 @@ export class View {
   }
 
   clear(): void {
+    this.drag = null;
     this.frame = null;
     this.detail.width = 0;
     this.layers = [];
@@ -137,26 +141,34 @@ export class View {
     return [Math.max(0, Math.floor(y0)), Math.max(0, Math.floor(x0)), Math.min(this.size[0], Math.ceil(y1)), Math.min(this.size[1], Math.ceil(x1))];
   }
 
-  redraw(): void {
-    if (this.asked) return;
-    this.asked = true;
-    requestAnimationFrame(() => { this.asked = false; this.drawNow(); });
+  redraw(what: "marks" | "all" = "all"): void {
+    if (!this.asked) requestAnimationFrame(() => this.drawNow());
+    if (this.asked !== "all") this.asked = what;
   }
 
   private drawNow(): void {
-    const { canvas } = this;
+    const { canvas, asked } = this;
+    this.asked = "";
+    if (asked === "all") {
+      const below = this.emptied(this.picture);
+      if (this.frame) for (const layer of [this.base, this.detail, ...this.layers]) this.drawLayer(below, layer);
+    }
+    const context = this.emptied(canvas);
+    if (!this.frame) return;
+    this.options.draw?.(context, this);
+    this.drawScale(context);
+    canvas.dataset.drawn = String(Number(canvas.dataset.drawn ?? 0) + 1);
+  }
+
+  /** Clear a canvas, made as large as it is shown; its unit is the pixel of the page. */
+  private emptied(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
     const ratio = devicePixelRatio;
     const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d")!;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
-    if (!this.frame) return;
-    for (const layer of [this.base, this.detail, ...this.layers]) this.drawLayer(context, layer);
-    context.globalAlpha = 1;
-    this.options.draw?.(context, this);
-    this.drawScale(context);
-    canvas.dataset.drawn = String(Number(canvas.dataset.drawn ?? 0) + 1);
+    return context;
   }
 
   private drawLayer(context: CanvasRenderingContext2D, layer: Layer): void {
@@ -164,7 +176,7 @@ export class View {
     const [top, left] = this.place(layer.y - 0.5, layer.x - 0.5);
     context.globalAlpha = layer.opacity;
     context.imageSmoothingEnabled = this.zoom * layer.width / layer.canvas.width < 1;
-    context.imageSmoothingQuality = "high";
+    context.imageSmoothingQuality = "medium";
     context.drawImage(layer.canvas, left, top, layer.width * this.zoom, layer.height * this.zoom);
   }
 
@@ -194,24 +206,23 @@ export class View {
 
   private listen(): void {
     const { canvas } = this;
-    let drag: Drag | null = null;
     canvas.onpointerdown = (event) => {
       if (!this.frame) return;
       canvas.focus({ preventScroll: true });
       canvas.setPointerCapture(event.pointerId);
       const [y, x] = this.at(event);
-      drag = (event.button === 0 ? this.options.press({ y, x, event }) : null) ?? this.pan(event);
+      this.drag = (event.button === 0 ? this.options.press({ y, x, event }) : null) ?? this.pan(event);
       event.preventDefault();
     };
     canvas.onpointermove = (event) => {
       const [y, x] = this.at(event);
-      if (drag) drag.move({ y, x, event });
+      if (this.drag) this.drag.move({ y, x, event });
       else this.options.hover?.({ y, x, event });
     };
     const stop = (event: PointerEvent) => {
       const [y, x] = this.at(event);
-      drag?.end?.({ y, x, event });
-      drag = null;
+      this.drag?.end?.({ y, x, event });
+      this.drag = null;
     };
     canvas.onpointerup = stop;
     canvas.onpointercancel = stop;

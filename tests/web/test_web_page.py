@@ -112,7 +112,7 @@ def middle_of(page: Any, selector: str) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-IMAGE, PATTERN = ".view:nth-child(1) .canvas canvas", ".view:nth-child(2) .canvas canvas"
+IMAGE, PATTERN = ".view:nth-child(1) canvas[role]", ".view:nth-child(2) canvas[role]"
 
 
 def choose(page: Any, *phases: str) -> None:
@@ -164,7 +164,7 @@ def test_the_pattern_follows_the_probe_by_pointer_and_by_keys(page: Any) -> None
     page.mouse.move(x + 70, y + 40, steps=6)
     page.mouse.up()
     page.wait_for_function(
-        "before => document.querySelectorAll('.canvas canvas')[1].dataset.probe !== before", arg=before
+        "before => document.querySelectorAll('canvas[role]')[1].dataset.probe !== before", arg=before
     )
     page.wait_for_timeout(300)
     row, column = (int(i) for i in page.get_attribute(PATTERN, "data-probe").split(","))
