@@ -20,7 +20,7 @@ _TEMPLATES: tuple[Template, ...] = ("hexagon", "counts")
 _MULTISLICE = {300: "P300", 1000: "P1000", 3000: "P3000", 10000: "P10000"}
 
 
-def map_accuracy(doses: Sequence[int], seeds: Sequence[int] = (3, 4)) -> list[tuple[str, ...]]:
+def map_accuracy(doses: Sequence[int], seeds: Sequence[int] = (3,)) -> list[tuple[str, ...]]:
     """Rows of (scan and template, accuracy without / with the network at each dose) over none, O3, O1 and both."""
     rows: dict[str, list[str]] = {}
     for dose in doses:
