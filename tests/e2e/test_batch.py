@@ -146,6 +146,16 @@ def test_pattern_that_fits_nothing_and_folder_of_a_single_run_are_refused(
     assert "run of a single file" in refused("map", folder / "[ab].mrc", *OPTIONS, "--out", finished[0] / "a")
 
 
+@pytest.mark.parametrize("words", [("map", "a.mrc", "b.mrc"), ("watch", ".")], ids=lambda words: words[0])
+def test_phase_that_is_not_known_is_told_once_before_anything_begins(
+    refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = refused(*words, "--phases", "lfi", "--out", "runs")
+    assert said.startswith("error: 'lfi'")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_of_one_name_get_folders_of_their_own() -> None:
     files = [Path("/x/a.mrc"), Path("/y/a.mrc"), Path("/x/a.tif"), Path("/z/a.mrc"), Path("/x/batch.csv")]
     assert folder_names(files) == ["a", "a.mrc", "a.tif", "a.mrc-2", "batch"]

@@ -46,12 +46,17 @@ def map_many(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Map many files, say what became of each, and leave with code 1 if one failed."""
+    """Map many files, say what became of each, and leave with code 1 if one failed.
+
+    A phase that is not known is an error of all of them, and nothing is begun.
+    """
+    from friedel.crystal import load_phases
     from friedel.pipeline.batch import folder_names, run_batch
     from friedel.pipeline.batch_report import write_batch
 
     absolute = [Path(path).absolute() for path in paths]
     recipes = {name: recipe_for(path) for name, path in zip(folder_names(absolute), paths, strict=True)}
+    load_phases(next(iter(recipes.values())).phases)
     with progress_bars(quiet=quiet or as_json) as progress:
 
         def tell(entry: BatchEntry, done: int, total: int) -> None:
