@@ -21,6 +21,7 @@ from friedel.io.maps.hspy import from_hspy
 from friedel.io.maps.netcdf import from_netcdf
 from friedel.io.maps.tiff import from_tiff
 from friedel.pipeline import export as export_module
+from friedel.pipeline import run_pdf
 from friedel.pipeline.export import ENDINGS, export_run
 from friedel.pipeline.provenance import Provenance
 from friedel.pipeline.recipe import dump_recipe, parse_recipe
@@ -69,7 +70,16 @@ def make_run(
     hashes = {"/data/sample one.mib": "ab" * 32}
     write_provenance(
         path / "provenance.json",
-        Provenance("cd" * 32, hashes, {}, {"friedel": "0.1.0"}, 0, (), "host", "2026-01-02T03:04:05+00:00"),
+        Provenance(
+            "cd" * 32,
+            hashes,
+            {"denoiser 1": "ef" * 32},
+            {"friedel": "0.1.0"},
+            0,
+            (),
+            "host",
+            "2026-01-02T03:04:05+00:00",
+        ),
     )
     write_recipe(
         path / "recipe.toml", dump_recipe(parse_recipe({"input": "/data/sample one.mib", "phases": list(PHASES)}))
@@ -273,11 +283,17 @@ def test_failed_export_leaves_nothing(scan_run: Path, tmp_path: Path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-def test_tables_of_components_are_copied_and_printed(tmp_path: Path) -> None:
+def test_tables_of_components_are_copied_and_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(tmp_path / "run", "micrograph")
     numbers = ("d_measured_a", "d_sigma_a", "d_reference_a", "deviation_percent", "probability", "feature_size_px")
     row = {"frame": 0, "n_spots": 1, "intensity": 3.5, **dict.fromkeys(numbers, 1.25)}
-    write_components(run / "components.csv", [{**row, "phase": "lif|li2co3", "hkl": "0 0 2"}])
+    names = ("lif|li2co3", "1e3")
+    write_components(run / "components.csv", [{**row, "phase": name, "hkl": "0 0 2"} for name in names])
     folder = export_run(run, "csv")
     assert (folder / "components.csv").read_bytes() == (run / "components.csv").read_bytes()
-    assert export_run(run, "pdf").stat().st_size > 1000
+    texts: list[str] = []
+    monkeypatch.setattr(run_pdf, "write_pdf", lambda path, title, subtitle, sections: texts.append(str(sections)))
+    export_run(run, "pdf")
+    assert "('lif|li2co3', '0 0 2', 1.25," in texts[0]
+    assert "('1e3', '0 0 2', 1.25," in texts[0]
+    assert f"('sha256 of denoiser 1', '{'ef' * 32}')" in texts[0]

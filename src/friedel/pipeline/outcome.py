@@ -112,12 +112,12 @@ def _verdict(phase_map: PhaseMap, fractions: Mapping[str, float], kind: str) -> 
     missing = [name for name in phase_map.phases if fractions[name] == 0]
     if phase_map.valid.size == 1:
         return (f"In this pattern: {', '.join(found) or 'none of the candidate phases'}.",)
-    where = "positions" if kind == "scan" else "the image"
     if found:
+        where = "positions" if kind == "scan" else "the image"
         shares = ", ".join(f"{name} in {100 * fractions[name]:.1f} %" for name in found)
         lines = [f"Of {where}: {shares}; none of the candidates in {100 * fractions['none']:.1f} %."]
     else:
-        lines = [f"None of the candidate phases was found in {where}."]
+        lines = [f"None of the candidate phases was found {'at any position' if kind == 'scan' else 'in the image'}."]
     if fractions["mixed"] > 0:
         lines.append(f"More than one phase is present in {100 * fractions['mixed']:.1f} %.")
     if missing and found:

@@ -79,6 +79,7 @@ def _calibration_table(calibration: Any) -> Table:
 
 def _provenance_table(provenance: dict[str, Any]) -> Table:
     rows = [(f"sha256 of {Path(name).name}", value) for name, value in provenance["inputs_sha256"].items()]
+    rows += [(f"sha256 of {name}", value) for name, value in provenance["weights_sha256"].items()]
     rows += [(f"version of {name}", value) for name, value in provenance["versions"].items()]
     rows += [("seed", str(provenance["seed"])), ("time (UTC)", str(provenance["time_utc"]))]
     return Table(("what", "value"), tuple(rows))
@@ -140,7 +141,7 @@ def _tables(run: Path, phase_map: PhaseMap, threshold: float) -> tuple[Table, ..
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        shown = tuple(tuple(_cell(row[name]) for name in _COMPONENT_NAMES) for row in rows[:_MOST_COMPONENTS])
+        shown = tuple(tuple(_cell(name, row[name]) for name in _COMPONENT_NAMES) for row in rows[:_MOST_COMPONENTS])
         more = "" if len(rows) <= _MOST_COMPONENTS else f" The first {_MOST_COMPONENTS} of {len(rows)}."
         tables.append(Table(tuple(_COMPONENT_NAMES.values()), shown, f"Components.{more}"))
     return tuple(tables)
@@ -151,14 +152,13 @@ def _certainty_table(phase_map: PhaseMap, threshold: float) -> Table:
     return Table(("phase", "how sure"), rows, "How sure the phases are.")
 
 
-def _cell(text: str) -> Cell:
-    """Return a cell of a CSV file as number where it is one."""
+def _cell(column: str, text: str) -> Cell:
+    """Return a cell of components.csv as what its column holds: names are texts, even if they look like numbers."""
     if not text:
         return None
-    try:
-        return int(text) if text.isdecimal() else float(text)
-    except ValueError:
+    if column in ("phase", "hkl"):
         return text.removeprefix("'")
+    return int(text) if text.isdecimal() else float(text)
 
 
 def _spots(run: Path) -> list[PdfSection]:
