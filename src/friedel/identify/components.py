@@ -56,7 +56,8 @@ class ComponentOptions:
     fft
         Window and outliers of the diffractogram.
     detector
-        Of spots: "cfar", or "net", the network ``segmenter``. "auto" is "cfar", as no network has proved better yet.
+        Of spots: "cfar", or "net", the network ``segmenter``. "auto" is "cfar", which promises how many false spots
+        there are; docs/segmenter.md compares them.
     segmenter
         A shipped network, or a file NAME.onnx with its card.
     false_alarms, max_spots

@@ -249,4 +249,5 @@ def _map_micrograph(micrograph: Micrograph, recipe: Recipe, phases: PhaseSet, pr
         {"step_px": result.step_px, "roi": [list(region.rows), list(region.columns)]},
         [component.as_row() for component in result.components],
         {"component": component_of_spots(result.components, len(result.spots))},
+        used_network=result.network is not None,
     )

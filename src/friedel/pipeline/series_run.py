@@ -96,6 +96,7 @@ def map_series(
         list(component_rows(result, first)),
         {"component": component_of_spots(result.components, len(result.spots))},
         write_more,
+        used_network=recipe.micrograph.detector == "net",
     )
 
 
