@@ -21,13 +21,14 @@ from friedel.report.tables import Cell, Table
 #: Frames shown in the report; lines in one picture, and rows in the heat map, that can still be told apart.
 _SHOWN_FRAMES, _MOST_LINES, _MOST_ROWS, _MOST_LABELS = 6, 12, 30, 16
 _METHOD = (
-    "Drift: phase correlation of each frame with those 1, 2, 4 and 8 frames before. Spots: constant false-alarm rate "
-    "in windows of frames that are averaged in register, linked from window to window. Names: given once for the whole "
-    "stack, with one scale. Intensity: amplitude of the fringes in counts, less what noise alone gives, integrated "
-    "over the region that the grain ever fills; every frame is measured at the same places, nothing is rescaled, so "
-    "that intensities are linear in the counts and 0 on average where there is nothing. Onsets: the power where a "
-    "grain is first seen, against a constant, with that of positions without spots as control; the interval holds the "
-    "onset with 95 % confidence. Maps: where the amplitude exceeds half of the grain's plateau over the series."
+    "Drift: phase correlation of each frame with those 1, 2, 4 and 8 frames before. Spots: constant false-alarm rate, "
+    "or the network under Provenance if one is, in windows of frames that are averaged in register, linked from "
+    "window to window. Names: given once for the whole stack, with one scale. Intensity: amplitude of the fringes in "
+    "counts, less what noise alone gives, integrated over the region that the grain ever fills; every frame is "
+    "measured at the same places, nothing is rescaled, so that intensities are linear in the counts and 0 on average "
+    "where there is nothing. Onsets: the power where a grain is first seen, against a constant, with that of "
+    "positions without spots as control; the interval holds the onset with 95 % confidence. Maps: where the amplitude "
+    "exceeds half of the grain's plateau over the series."
 )
 _FILM = (
     "All frames in sequence: film.gif beside this page. Positions are those of the first frame; what has drifted out "
