@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,8 @@ if what == "deaf":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 if what == "dying":
     os._exit(3)
+if what == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
 while what != "quick":
     try:
         time.sleep(0.05)
@@ -110,6 +115,28 @@ def test_a_worker_that_dies_is_a_failed_run_with_a_sentence(queue: JobQueue) -> 
     job = add(queue, "dying")
     wait(lambda: job.state == "failed")
     assert job.error == "The run ended early (code 3)."
+
+
+def test_a_worker_that_the_system_kills_is_not_taken_for_a_cancelled_run(queue: JobQueue) -> None:
+    job = add(queue, "killed")
+    wait(lambda: job.ended_s is not None and job.state != "running")
+    assert job.state == "failed"
+    assert "memory" in str(job.error)
+
+
+def test_a_run_that_is_cancelled_while_it_is_started_is_ended(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, may_start = subprocess.Popen, threading.Event()
+
+    def late(*words: Any, **options: Any) -> Any:
+        may_start.wait(20)
+        return start(*words, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", late)
+    job = add(queue, "long")
+    wait(lambda: job.state == "running")
+    queue.cancel(job.id)
+    may_start.set()
+    wait(lambda: job.state == "cancelled")
 
 
 def test_closing_ends_what_runs(queue: JobQueue) -> None:

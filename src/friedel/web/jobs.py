@@ -38,6 +38,8 @@ class Job:
         "waiting", "running", "done", "failed" or "cancelled".
     steps
         What was done of each step, in the order in which they began.
+    is_unwanted
+        Whether it was cancelled, or the queue closed; a run that ends otherwise without a summary has failed.
     """
 
     id: int
@@ -51,6 +53,7 @@ class Job:
     started_s: float | None = None
     ended_s: float | None = None
     process: subprocess.Popen[str] | None = None
+    is_unwanted: bool = False
 
     def facts(self) -> dict[str, Any]:
         """Return what the page shows of it."""
@@ -112,6 +115,7 @@ class JobQueue:
         """Take a job out of the queue, or interrupt it; what it has computed can be resumed."""
         job = self.get(number)
         with self._changed:
+            job.is_unwanted = True
             if job.state == "waiting":
                 self._waiting.remove(job)
                 job.state = "cancelled"
@@ -124,10 +128,12 @@ class JobQueue:
         """Interrupt what runs, and start nothing more."""
         with self._changed:
             self._closed = True
-            running = [job.process for job in self._jobs.values() if job.state == "running" and job.process]
+            running = [job for job in self._jobs.values() if job.state == "running"]
             self._changed.notify()
-        for process in running:
-            _end(process)
+        for job in running:
+            job.is_unwanted = True
+            if job.process is not None:
+                _end(job.process)
         self._thread.join(timeout=2.0)
 
     def _serve(self) -> None:
@@ -145,8 +151,7 @@ class JobQueue:
             with self._changed:
                 job.ended_s = time.time()
                 if job.state == "running":
-                    cancelled = job.error == "cancelled"
-                    job.state = "done" if job.summary else "cancelled" if cancelled else "failed"
+                    job.state = "done" if job.summary else "cancelled" if job.is_unwanted else "failed"
 
     def _run(self, job: Job) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
@@ -158,6 +163,8 @@ class JobQueue:
             start_new_session=True,
             env=environment,
         )
+        if job.is_unwanted:  # cancelled while the process was started
+            threading.Thread(target=_end, args=(job.process,), daemon=True).start()
         assert job.process.stdin is not None
         assert job.process.stdout is not None
         task = {
@@ -174,9 +181,8 @@ class JobQueue:
                 _hear(job, json.loads(line))
             code = job.process.wait()
         if job.summary is None and job.error is None:
-            job.error = (
-                "cancelled" if code in (-signal.SIGINT, -signal.SIGKILL) else f"The run ended early (code {code})."
-            )
+            killed = code == -signal.SIGKILL and not job.is_unwanted
+            job.error = "The run was killed. Is the memory full?" if killed else f"The run ended early (code {code})."
 
 
 def _hear(job: Job, facts: dict[str, Any]) -> None:
