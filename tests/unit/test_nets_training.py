@@ -176,6 +176,10 @@ def test_weights_that_were_tampered_with_are_refused(weights, tmp_path):
 def test_a_card_with_a_wrong_entry_is_refused_by_name(weights):
     path, _ = weights
     values = load_card(path).model_dump(mode="json")
-    for name, value in (("points", []), ("sha256", "abc"), ("preprocessing", {"transform": "log"})):
+    falling = values["points"][::-1]
+    assert len(falling) > 1
+    for name, value in (
+        ("points", []), ("points", falling), ("sha256", "abc"), ("preprocessing", {"transform": "log"})
+    ):  # fmt: skip
         with pytest.raises(CorruptFileError, match=name):
             parse_card(values | {name: value}, path)

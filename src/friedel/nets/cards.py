@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from friedel.core.errors import CorruptFileError, FileError, FriedelError
 from friedel.nets.architecture import Architecture
@@ -125,6 +126,12 @@ class OperatingPoint(_Strict):
     sure: Annotated[float, Field(ge=0)]
 
 
+def _rising(points: tuple[OperatingPoint, ...]) -> tuple[OperatingPoint, ...]:
+    if any(a.electrons >= b.electrons for a, b in itertools.pairwise(points)):
+        raise ValueError("electrons must rise from point to point")
+    return points
+
+
 class WeightCard(_Card):
     """The card of a denoiser.
 
@@ -133,7 +140,7 @@ class WeightCard(_Card):
     """
 
     preprocessing: Preprocessing
-    points: Annotated[tuple[OperatingPoint, ...], Field(min_length=1)]
+    points: Annotated[tuple[OperatingPoint, ...], Field(min_length=1), AfterValidator(_rising)]
     metrics: tuple[Metric, ...]
 
 
