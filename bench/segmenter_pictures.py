@@ -25,7 +25,7 @@ from friedel.nets.training.spectra import Spectrum, load_spectrum
 from friedel.spots.cfar import Cfar
 from friedel.spots.segmentation import MaskScore
 
-FINE_STEPS = 400
+FINE_STEPS = 200
 #: Spectra of the windows to learn from, by which thresholds are chosen.
 _TUNED_ON = 120
 
