@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +95,13 @@ def test_where_the_system_refuses_to_write_friedel_is_not_at_fault(
     assert result.exit_code == 1
     assert said in result.stderr
     assert result.stderr.startswith(f"error: {tmp_path / 'shut'}:") == (number != errno.EIO)
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_fault() -> None:
+    code = "from friedel.cli.main import app; app()"
+    command = [sys.executable, "-c", code, "phases", "reflections", "lif", "--d-min-a", "0.35"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reading:
+        assert reading.stdout is not None
+        assert reading.stderr is not None
+        reading.stdout.close()
+        assert reading.stderr.read() == b""

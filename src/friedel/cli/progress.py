@@ -48,7 +48,7 @@ def friendly_errors(*, debug: bool, go_on: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except typer.Exit:
+    except (typer.Exit, BrokenPipeError):  # whoever reads the output has seen enough; typer ends in silence
         raise
     except FriedelError as error:
         if debug:
