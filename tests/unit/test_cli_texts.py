@@ -99,7 +99,7 @@ def test_where_the_system_refuses_to_write_friedel_is_not_at_fault(
 
 def test_output_that_nobody_reads_to_the_end_is_no_fault() -> None:
     code = "from friedel.cli.main import app; app()"
-    command = [sys.executable, "-c", code, "phases", "reflections", "lif", "--d-min-a", "0.35"]
+    command = [sys.executable, "-c", code, "weights", "list"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reading:
         assert reading.stdout is not None
         assert reading.stderr is not None
