@@ -91,6 +91,18 @@ def test_unknown_specimen_is_none_of_the_candidates(
     assert any("explained by none" in warning for warning in summary["warnings"])
 
 
+def test_rings_of_a_gold_powder_are_not_matched_and_the_run_says_so(
+    done: Friedel, shared_data: Path, tmp_path: Path
+) -> None:
+    # Scale from the burned-in bar, "2 1/nm" = 106 px. Patterns are read as single crystals and a few grains.
+    options = ("--kind", "scan", "--step-inv-a", "0.001887", "--phases", "au,si", "--quiet")
+    done("map", shared_data / "real" / "saed_bmp" / "Au_Nano_1.bmp", *options, "--out", tmp_path / "run")
+    summary, pmap = outcome(tmp_path / "run")
+    assert summary["n_spots"] > 50
+    assert (pmap["presence"][...] < 0.5).all()
+    assert any("explained by none" in warning for warning in summary["warnings"])
+
+
 def test_truncated_camera_file_is_refused(refused: Callable[..., str], shared_data: Path, tmp_path: Path) -> None:
     whole = (shared_data / "real" / "nbed_ba50" / "dd020.dm3").read_bytes()
     (tmp_path / "half.dm3").write_bytes(whole[: len(whole) // 2])
