@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from friedel.core.arrays import AnyArray, FloatArray
+from friedel.patterns import repair
 from friedel.patterns.masks import find_shadow
 from friedel.patterns.repair import estimate_gain, find_bad_pixels, remove_spikes
 from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
@@ -106,3 +107,34 @@ def test_faint_scan_has_no_shadow_and_no_bad_pixels(dose: float) -> None:
     mean = patterns.reshape(-1, 128, 128).mean(axis=0)
     assert not find_bad_pixels(mean).any()
     assert not find_shadow(mean).any()
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 2), (4, 5, 3), (6, 32, 24)])
+def test_spikes_are_the_same_whether_looked_up_or_filtered(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    patterns = rng.poisson(3.0, shape).astype(np.float32)
+    patterns[rng.random(shape) < 0.05] *= 200
+    cleaned = []
+    for share in (-1.0, 2.0):
+        monkeypatch.setattr(repair, "_MANY_PIXELS", share)
+        cleaned.append(repair.remove_spikes(patterns, gain=1.0))
+    np.testing.assert_array_equal(cleaned[0], cleaned[1])
+    assert (cleaned[0] != patterns).any() or shape == (3, 2, 2)
+
+
+def test_infinite_pixels_do_not_shield_a_spike_beside_them() -> None:
+    pattern = np.ones((1, 9, 9), np.float32)
+    pattern[0, 4, 4], pattern[0, 4, 5], pattern[0, 3, 4] = 1000.0, np.inf, np.nan
+    np.testing.assert_array_equal(repair.remove_spikes(pattern, gain=1.0), np.ones((1, 9, 9)))
+
+
+def test_saturation_shows_in_pixels_that_do_not_scatter() -> None:
+    rng = np.random.default_rng(0)
+    mean = np.full((8, 9), 0.5)
+    mean[3:5, 4:6] = 200.0
+    counts = rng.poisson(mean, (40, 8, 9))
+    assert not repair.find_saturated(counts).any()
+    np.testing.assert_array_equal(repair.find_saturated(np.minimum(counts, 100)), mean > 1)
+    assert not repair.find_saturated(np.minimum(counts, 100)[:4]).any()

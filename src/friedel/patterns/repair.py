@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
 
 #: A pixel is defective if it lies this many robust sigmas off the median of its 5 x 5 surroundings in the mean pattern.
 _DEFECT_SIGMAS = 8.0
@@ -14,6 +14,8 @@ _SPIKE_RATIO = 5.0
 #: Electrons below which a lone pixel may well be counting noise and is kept.
 _SPIKE_ELECTRONS = 8.0
 
+#: From this share of the pixels on, filtering all is faster than looking them up.
+_MANY_PIXELS = 0.05
 #: Patterns in which a pixel that is not saturated scatters.
 _FEWEST_TO_SCATTER = 16
 
@@ -68,9 +70,11 @@ def remove_spikes(patterns: AnyArray, *, gain: float, valid: BoolArray | None = 
         (ky, kx), False where the detector tells nothing.
     """
     out = patterns.astype(np.float32)
-    second = ndimage.rank_filter(out, rank=-2, footprint=_EIGHT[None], mode="mirror")
-    bad = out > _SPIKE_RATIO * np.maximum(second, 0.0) + _SPIKE_ELECTRONS * gain
-    bad |= ~np.isfinite(out)
+    bad = ~np.isfinite(out) if patterns.dtype.kind == "f" else np.zeros(out.shape, dtype=bool)
+    out[bad] = 0.0
+    bright = np.nonzero(out > _SPIKE_ELECTRONS * gain)
+    second = _second_brightest_neighbour(out, bright)
+    bad[bright] |= out[bright] > _SPIKE_RATIO * np.maximum(second, 0.0) + _SPIKE_ELECTRONS * gain
     if valid is not None:
         bad |= ~valid
     if bad.any():
@@ -85,6 +89,18 @@ def remove_spikes(patterns: AnyArray, *, gain: float, valid: BoolArray | None = 
         fill[has_any] = np.nanmedian(around[has_any], axis=1)
         out[bad] = fill
     return out
+
+
+def _second_brightest_neighbour(patterns: Float32Array, pixels: tuple[IntArray, ...]) -> Float32Array:
+    """Second brightest of the eight neighbours of some pixels (frame, row, column), mirrored at the border."""
+    if len(pixels[0]) > _MANY_PIXELS * patterns.size or min(patterns.shape[1:]) < 2:
+        return np.asarray(ndimage.rank_filter(patterns, rank=-2, footprint=_EIGHT[None], mode="mirror")[pixels])
+    frame, row, column = pixels
+    last_row, last_column = patterns.shape[1] - 1, patterns.shape[2] - 1
+    down, right = (np.argwhere(_EIGHT) - 1).T
+    rows, columns = np.abs(row[:, None] + down), np.abs(column[:, None] + right)
+    rows, columns = last_row - np.abs(last_row - rows), last_column - np.abs(last_column - columns)
+    return np.asarray(np.partition(patterns[frame[:, None], rows, columns], -2, axis=1)[:, -2])
 
 
 def estimate_gain(patterns: AnyArray) -> float:

@@ -169,11 +169,12 @@ def survey_scan(
 
 def _check_values(sample: FloatArray) -> None:
     """Raise unless values (n, ky, kx) are those of a camera that counts further than to one."""
-    largest = float(np.nanmax(np.abs(sample), initial=0.0))
+    largest = max(abs(float(edge(sample, initial=0.0))) for edge in (np.nanmin, np.nanmax))
     require_camera_values(largest, largest)
-    smallest = float(np.min(sample, where=sample > 0, initial=largest))
     saturated = find_saturated(sample)
-    if smallest == largest and saturated.any() and not saturated.all():
+    if saturated.all() or not saturated.any():
+        return
+    if float(np.min(sample, where=sample > 0, initial=largest)) == largest:
         raise DataError(
             f"The patterns hold no values but 0 and {largest:g}, the latter throughout the transmitted beam: they are "
             "cut off, and how bright spots are is lost. Export the patterns as the camera counted them."
