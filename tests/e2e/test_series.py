@@ -19,7 +19,7 @@ from friedel.core.images import Micrograph, MicrographSeries
 from friedel.crystal import load_phases
 from friedel.io import write_series
 from friedel.pipeline.region import find_region
-from friedel.pipeline.series import SeriesResult, analyse_series
+from friedel.pipeline.series import MemoryStore, SeriesResult, analyse_series
 from friedel.pipeline.series_options import SeriesOptions
 from friedel.simulate.camera import Exposure
 from friedel.simulate.grains import Grain, star_region
@@ -32,19 +32,6 @@ Friedel = Callable[..., Result]
 ResultsOf = Callable[[Path], dict[str, bytes]]
 SHAPE, N_FRAMES, ONSET, STEP_A = (192, 256), 16, 7, 0.37
 PHASES = "lif,li2o"
-
-
-class Memory(dict):
-    """Results kept in memory; ``left`` is what an interrupted run left."""
-
-    def finished_blocks(self):
-        return frozenset(self)
-
-    def save_block(self, index, arrays):
-        self[index] = dict(arrays)
-
-    def load_block(self, index):
-        return dict(self[index])
 
 
 def plan(seed: int, *, onset: int | None = ONSET) -> SimulatedSeries:
@@ -65,9 +52,9 @@ def plan(seed: int, *, onset: int | None = ONSET) -> SimulatedSeries:
     return SimulatedSeries(tuple(grains), 40.0, ("lif", "li2o"), imaging, 2.46, drift, seed)
 
 
-def analyse(series: MicrographSeries, store: Memory | None = None) -> SeriesResult:
+def analyse(series: MicrographSeries, store: MemoryStore | None = None) -> SeriesResult:
     region = find_region(series.data.shape[1:], None, None)
-    kept = Memory() if store is None else store
+    kept = MemoryStore() if store is None else store
     return analyse_series(series, region, fr.load_phases(PHASES.split(",")), fr.ComponentOptions(), SeriesOptions(),
                           store=kept)  # fmt: skip
 
@@ -87,8 +74,8 @@ def frames(simulated: SimulatedSeries) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def analysed(frames: np.ndarray) -> tuple[SeriesResult, Memory]:
-    kept = Memory()
+def analysed(frames: np.ndarray) -> tuple[SeriesResult, MemoryStore]:
+    kept = MemoryStore()
     return analyse(stack(frames.astype(np.float32)), kept), kept
 
 
@@ -176,16 +163,18 @@ def test_two_jobs_write_the_same_bits_as_one(
     assert results_of(out) == results_of(run)
 
 
-def test_interrupted_run_goes_on_to_the_same_bits(frames: np.ndarray, analysed: tuple[SeriesResult, Memory]) -> None:
+def test_interrupted_run_goes_on_to_the_same_bits(
+    frames: np.ndarray, analysed: tuple[SeriesResult, MemoryStore]
+) -> None:
     first, whole = analysed
-    again = analyse(stack(frames.astype(np.float32)), Memory({n: whole[n] for n in sorted(whole)[::2]}))
+    again = analyse(stack(frames.astype(np.float32)), MemoryStore({n: whole[n] for n in sorted(whole)[::2]}))
     np.testing.assert_array_equal(again.intensity, first.intensity)
     np.testing.assert_array_equal(again.maps[9].presence, first.maps[9].presence)
     assert again.lives == first.lives
 
 
 def test_intensity_is_linear_in_the_counts_and_names_do_not_depend_on_them(
-    frames: np.ndarray, analysed: tuple[SeriesResult, Memory]
+    frames: np.ndarray, analysed: tuple[SeriesResult, MemoryStore]
 ) -> None:
     one, _ = analysed
     three = analyse(stack(3 * frames.astype(np.float32)))
@@ -205,7 +194,7 @@ def test_series_in_which_nothing_changes_names_no_onset() -> None:
     assert all(life.appears is None and life.vanishes is None for life in result.lives if not life.hkl)
 
 
-def test_drift_of_a_series_is_found(analysed: tuple[SeriesResult, Memory], simulated: SimulatedSeries) -> None:
+def test_drift_of_a_series_is_found(analysed: tuple[SeriesResult, MemoryStore], simulated: SimulatedSeries) -> None:
     result, _ = analysed
     middle = (simulated.drift_a[1:] + simulated.drift_a[:-1]) / 2 / STEP_A
     np.testing.assert_allclose(result.drift.shift_px, middle - middle[0], atol=0.3)

@@ -289,8 +289,10 @@ def test_tables_of_components_are_copied_and_printed(tmp_path: Path, monkeypatch
     row = {"frame": 0, "n_spots": 1, "intensity": 3.5, **dict.fromkeys(numbers, 1.25)}
     names = ("lif|li2co3", "1e3")
     write_components(run / "components.csv", [{**row, "phase": name, "hkl": "0 0 2"} for name in names])
+    (run / "onsets.csv").write_text("phase,hkl,event\nlif,,appears\n")
     folder = export_run(run, "csv")
-    assert (folder / "components.csv").read_bytes() == (run / "components.csv").read_bytes()
+    for table in ("components.csv", "onsets.csv"):
+        assert (folder / table).read_bytes() == (run / table).read_bytes()
     texts: list[str] = []
     monkeypatch.setattr(run_pdf, "write_pdf", lambda path, title, subtitle, sections: texts.append(str(sections)))
     export_run(run, "pdf")

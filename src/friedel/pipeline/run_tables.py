@@ -1,4 +1,4 @@
-"""A run as tables that a spreadsheet opens: positions, spots, components and evolution."""
+"""A run as tables that a spreadsheet opens: positions, spots, components, evolution and onsets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from friedel.pipeline.run_files import load_spots
 from friedel.report.tables import csv_cell
 
 #: Tables of the run folder that are tables already.
-_TABLES = ("components.csv", "evolution.csv")
+_TABLES = ("components.csv", "evolution.csv", "onsets.csv")
 
 
 def write_tables(folder: Path, run: Path, maps: MapSet) -> None:

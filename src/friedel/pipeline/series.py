@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, overload
@@ -25,7 +25,7 @@ from friedel.identify.naming import GrainMatch, name_spots
 from friedel.identify.onsets import LEAST_FRAMES
 from friedel.identify.tracking import Tracks, link_spots
 from friedel.patterns.drift import Drift, estimate_drift
-from friedel.pipeline.region import Region
+from friedel.pipeline.region import Region, find_region
 from friedel.pipeline.scan_blocks import BlockStore, Progress
 from friedel.pipeline.series_frames import FramePlan
 from friedel.pipeline.series_options import SeriesOptions
@@ -93,6 +93,30 @@ class SeriesResult:
     maps: Sequence[PhaseMap]
     step_px: int
     warnings: tuple[str, ...]
+
+
+class MemoryStore(dict[int, Arrays]):
+    """Results of windows and frames, kept in memory."""
+
+    def finished_blocks(self) -> frozenset[int]:
+        """Return the numbers of what is there."""
+        return frozenset(self)
+
+    def save_block(self, first_row: int, arrays: Mapping[str, AnyArray]) -> None:
+        """Keep a result."""
+        self[first_row] = dict(arrays)
+
+    def load_block(self, first_row: int) -> Arrays:
+        """Return a result."""
+        return dict(self[first_row])
+
+
+def map_whole_series(
+    series: MicrographSeries, phases: PhaseSet, options: ComponentOptions | None = None
+) -> SeriesResult:
+    """Map whole frames of a series, as ``analyse_series`` does by default; results are kept in memory."""
+    region = find_region((series.data.shape[1], series.data.shape[2]), None, None)
+    return analyse_series(series, region, phases, options or ComponentOptions(), SeriesOptions(), store=MemoryStore())
 
 
 def analyse_series(

@@ -103,7 +103,7 @@ def _change_pictures(series: MicrographSeries, result: SeriesResult, fraction: F
         "intensity": np.stack([result.intensity[:, names == phase].sum(axis=1) for phase in phases], axis=1).ravel(),
     }
     evolution = Evolution(phases * len(x), columns)
-    curves = _curves(result)
+    curves = component_curves(result)
     out = [
         Picture(
             png_of(plot_evolution(evolution, "intensity", onsets=onsets)),
@@ -135,7 +135,7 @@ def _change_pictures(series: MicrographSeries, result: SeriesResult, fraction: F
     return out
 
 
-def _curves(result: SeriesResult) -> list[ComponentCurve]:
+def component_curves(result: SeriesResult) -> list[ComponentCurve]:
     """Return the curves of the components with one name, strongest first, then of the others."""
     onset = {
         (life.phase, life.hkl): life.appears.frame for life in result.lives if life.hkl and life.appears is not None
