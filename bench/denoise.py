@@ -263,8 +263,9 @@ def told_elsewhere(case: Case, off_px: float) -> Case:
 def on_scan(page: Page, network: Network, materials: Sequence[Material]) -> None:
     """Judge neighbours and principal components, which need a scan."""
     rows = pooled_scan_scores(network, of_split(materials, "test"), DOSES[:5])
-    page.table("F1 of spots in scans of grains, all positions / next to a boundary",
-               ("electrons per pattern", *map(str, DOSES[:5])), rows)  # fmt: skip
+    head = ("electrons per pattern", *map(str, DOSES[:5]))
+    note = "Three scans of 10 x 12 positions; thresholds of the detector are the best for these very scans. "
+    page.table("F1 of spots in scans of grains, all positions / next to a boundary", head, rows, note)
 
 
 def on_maps(page: Page) -> None:
