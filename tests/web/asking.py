@@ -31,7 +31,8 @@ def ask(
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        said.setdefault("Content-Length", str(len(data)))
+        if "Transfer-Encoding" not in said:
+            said.setdefault("Content-Length", str(len(data)))
         for key, value in said.items():
             connection.putheader(key, value)
         connection.endheaders(data)
