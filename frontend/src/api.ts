@@ -95,8 +95,11 @@ export async function postFrame(path: string, body: unknown): Promise<Frame | nu
 }
 
 async function decode(answer: Response): Promise<Frame | null> {
-  if (answer.status === 204) return null;
-  const buffer = await answer.arrayBuffer();
+  return answer.status === 204 ? null : unpack(await answer.arrayBuffer());
+}
+
+/** Read a picture as it travels: the length of a header, the header, the numbers. */
+export function unpack(buffer: ArrayBuffer): Frame {
   const length = new DataView(buffer).getUint32(0, true);
   const facts = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const data = facts.dtype === "uint16" ? new Uint16Array(buffer, 4 + length) : new Uint8Array(buffer, 4 + length);

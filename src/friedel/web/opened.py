@@ -164,7 +164,7 @@ class OpenFiles:
 def _open(name: str, pinned: Pinned, options: ReadOptions) -> Opened:
     info = inspect(pinned.path, options)
     data, problem = _read_even_without_scale(pinned, options, info)
-    return Opened(name, pinned, options, info, data, problem, _look(data) if isinstance(data, PatternScan) else None)
+    return Opened(name, pinned, options, info, data, problem, look_at(data) if isinstance(data, PatternScan) else None)
 
 
 def _read_even_without_scale(pinned: Pinned, options: ReadOptions, info: FileInfo) -> tuple[Data, str | None]:
@@ -180,7 +180,7 @@ def _read_even_without_scale(pinned: Pinned, options: ReadOptions, info: FileInf
         return read(pinned.path, replace(options, **fields, kind=info.kind)), str(error)  # type: ignore[arg-type]
 
 
-def _look(scan: PatternScan) -> ScanFacts:
+def look_at(scan: PatternScan) -> ScanFacts:
     """Find centre and bad pixels from a sample of patterns."""
     sample = np.nan_to_num(sample_patterns(scan).astype(np.float64))
     mean = sample.mean(axis=0)
