@@ -298,7 +298,8 @@ def main() -> None:
     snr_heads, snr = by_snr(cases, all_found)
     dose_heads, doses = by_dose(cases, all_found)
     pictures = measure_pictures_of(args.pictures, segmenter, args.out) if args.pictures else ""
-    made = f"`python bench/segmenter.py --write --images {len(cases)}` on {dt.datetime.now(tz=dt.UTC).date()}, {platform.machine()}"
+    today = dt.datetime.now(tz=dt.UTC).date()
+    made = f"`python bench/segmenter.py --write --images {len(cases)}` on {today}, {platform.machine()}"
     page = PAGE.format(
         made=made, python=platform.python_version(), n_test=len(cases), n_validation=len(validation),
         width=WIDTH, paper_width=PAPER_WIDTH, unet_steps=UNET_STEPS,
