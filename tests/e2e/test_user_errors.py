@@ -256,3 +256,13 @@ def test_no_verb_writes_over_the_data_that_it_reads(
     verb, *options = arguments
     assert "exists already" in refused(verb, raw, *options, "--step-inv-a", "0.03", "--out", raw)
     assert raw.read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", ["scan", "micrograph", "series"])
+def test_no_simulation_is_written_over_a_file(refused: Refused, tmp_path: Path, verb: str) -> None:
+    measured = tmp_path / ("measured.mrc" if verb != "scan" else "measured.hspy")
+    measured.write_bytes(b"months of work")
+    out = ("--out", measured, "--truth", tmp_path / "truth.zarr")
+    said = refused("simulate", verb, *out, *(("--phases", "lif") if verb == "micrograph" else ()))
+    assert "exists already" in said
+    assert measured.read_bytes() == b"months of work"

@@ -38,8 +38,7 @@ def calibrate(
         from friedel.crystal import load_phase, load_phases
         from friedel.pipeline.calibrate import calibrate_scan, write_calibration
 
-        if out is not None:
-            require_new(out)
+        require_new(out)
         names = phase_list(phases)
         scan = read_scan(path, scan_options(step_inv_a, scan_shape, scan_step_nm, energy_kev))
         with progress_bars(quiet=quiet or as_json) as progress, naming(path):

@@ -133,12 +133,13 @@ def spots(
         typer.echo(f"{len(table)} spots in {table.n_patterns} patterns: {out}")
 
 
-def require_new(out: Path) -> None:
+def require_new(*paths: Path | None) -> None:
     """Raise RunFolderError if something is there already, such as the data that were measured."""
     from friedel.core.errors import RunFolderError
 
-    if out.exists():
-        raise RunFolderError(f"{out} exists already. Choose another --out, or remove it.")
+    for path in paths:
+        if path is not None and path.exists():
+            raise RunFolderError(f"{path} exists already. Choose another name, or remove it.")
 
 
 def scan_options(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from friedel.cli.files import require_new
 from friedel.cli.parsing import float_pair, int_pair, phase_list
 from friedel.cli.progress import friendly_errors, progress_bars
 from friedel.core.arrays import AnyArray, LazyArray
@@ -64,7 +65,7 @@ def patterns(
         from friedel.io import write_scan
         from friedel.simulate.pattern_set import Draws, simulate_patterns
 
-        _require_free(out, truth)
+        require_new(out, truth)
         acquisition = _acquisition(shape, step_inv_a, energy_kev, convergence_mrad, dose, halo, scattering)
         draws = Draws(count, (10 * low, 10 * high), tilt_mrad)
         zones = [_zone(text) for text in zone or ["0,0,1"]]
@@ -112,7 +113,7 @@ def scan(
         from friedel.simulate.acquisition import simulate_scan
         from friedel.simulate.sample import cathode_sample, voronoi_sample
 
-        _require_free(out, truth)
+        require_new(out, truth)
         names = phase_list(phases)
         if names is None:
             sample = cathode_sample(positions, fault_share=fault_share)
@@ -185,14 +186,6 @@ def _zone(text: str) -> tuple[int, int, int]:
     except ValueError:
         raise CrystalError(f"A zone axis must be three whole numbers such as 0,0,1, got {text!r}.") from None
     return u, v, w
-
-
-def _require_free(*paths: Path | None) -> None:
-    from friedel.core.errors import RunFolderError
-
-    for path in paths:
-        if path is not None and path.exists():
-            raise RunFolderError(f"{path} exists already. Choose another name, or remove it.")
 
 
 def _write_spots(path: Path, made: PatternSet) -> None:

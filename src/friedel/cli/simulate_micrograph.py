@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from friedel.cli.files import require_new
 from friedel.cli.parsing import float_pair, int_pair, phase_list
 from friedel.cli.progress import friendly_errors, progress_bars
 
@@ -63,6 +64,7 @@ def micrograph(
         from friedel.simulate.polycrystal import Polycrystal, random_polycrystal
         from friedel.simulate.sampling import Sampling
 
+        require_new(out, truth)
         sampling = Sampling(sides, (pixel_size_a,) * 2, scale_error, anisotropy, anisotropy_deg)
         optics = Optics(
             energy_kev, 10 * defocus_nm, cs_mm, 10 * astigmatism_nm, astigmatism_deg, 10 * focal_spread_nm,
@@ -100,6 +102,7 @@ def series(
         from friedel.pipeline.micrograph_files import write_labelled_series
         from friedel.simulate.series import onset_frames, sei_series
 
+        require_new(out, truth)
         plan = sei_series(
             seed,
             frames,
