@@ -272,7 +272,7 @@ def on_maps(page: Page) -> None:
     """Map phases with and without the network."""
     doses = (100, 300, 1000, 10000)
     head = ("electrons per pattern", *map(str, doses))
-    note = "252 positions of a simulated scan of NMC811, and those of one by another program if it is at hand. "
+    note = "252 positions of a simulated scan of NMC811; 448 of one by an independent multislice program. "
     page.table("Positions with the right phases, without / with the network", head, map_accuracy(doses), note)
 
 

@@ -17,7 +17,9 @@ from friedel.simulate.scan import simulate_nmc811_scan
 
 Template = Literal["hexagon", "counts"]
 _TEMPLATES: tuple[Template, ...] = ("hexagon", "counts")
-_MULTISLICE = {300: "P300", 1000: "P1000", 3000: "P3000", 10000: "P10000"}
+_MULTISLICE = {300: "P300", 1000: "P1000", 10000: "P10000"}
+#: Rows of it that are mapped: all that there is to tell apart lies in them.
+_ROWS = slice(12, 26)
 
 
 def map_accuracy(doses: Sequence[int], seeds: Sequence[int] = (3,)) -> list[tuple[str, ...]]:
@@ -56,6 +58,6 @@ def _multislice(dose: int) -> Iterator[tuple[fr.PatternScan, IntArray]]:
         return
     folder = Path(shared) / "data" / "multislice" / "devmap"
     with np.load(folder / f"devmap_{_MULTISLICE[dose]}.npz") as counts, np.load(folder / "devmap_truth.npz") as known:
-        patterns, truth = counts["data"], known["label4"].astype(int)
+        patterns, truth = counts["data"][_ROWS], known["label4"][_ROWS].astype(int)
     grid = fr.ReciprocalGrid((0.0220, 0.0220), (64.0, 64.0))
     yield fr.PatternScan(patterns, grid, fr.RealGrid((20.0, 20.0)), fr.Beam(300.0, 1.0)), truth
