@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from friedel.core.arrays import BoolArray
 from friedel.core.errors import DataError
@@ -15,13 +14,13 @@ from friedel.pipeline.scan_report import outlines_at, own_grid
 from friedel.pipeline.scan_result import ScanResult
 from friedel.pipeline.series import SeriesResult
 from friedel.pipeline.series_report import component_curves
-from friedel.report.figures import Slice, draw_detection, draw_distribution, draw_evolution
+from friedel.report.figures import Panels, Slice, draw_detection, draw_distribution, draw_evolution
 
 #: Lines and slices that fit a column.
 _MOST_LINES, _MOST_SLICES = 9, 3
 
 
-def figure_of_pattern(result: ScanResult, position: tuple[int, int]) -> tuple[Axes, ...]:
+def figure_of_pattern(result: ScanResult, position: tuple[int, int]) -> Panels:
     """Draw what is found at a position (ry, rx): the pattern, denoised by the network, what fits, and the spots."""
     ry, rx = position
     survey = result.survey
@@ -35,7 +34,7 @@ def figure_of_pattern(result: ScanResult, position: tuple[int, int]) -> tuple[Ax
     return draw_detection(raw, clean, result.spots.of(index), outlines_at(result, index), result.annulus_inv_a)
 
 
-def figure_of_scan(result: ScanResult, roi: BoolArray | None = None, min_probability: float = 0.5) -> tuple[Axes, ...]:
+def figure_of_scan(result: ScanResult, roi: BoolArray | None = None, min_probability: float = 0.5) -> Panels:
     """Draw the light in the annulus at each position with a region of interest (ry, rx), and the phases in it."""
     phase_map = result.phase_map
     if roi is not None:
@@ -50,7 +49,7 @@ def figure_of_scan(result: ScanResult, roi: BoolArray | None = None, min_probabi
     return draw_distribution(result.survey.annular, result.survey.scan.scan_grid, roi, phase_map, min_probability)
 
 
-def figure_of_series(series: MicrographSeries, result: SeriesResult) -> tuple[Axes, ...]:
+def figure_of_series(series: MicrographSeries, result: SeriesResult) -> Panels:
     """Draw the strongest components over the frames, and the frames in which phases appear, or the first and last."""
     n = len(result.maps)
     starts = sorted((life.appears.frame, life.phase) for life in result.lives

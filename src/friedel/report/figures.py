@@ -37,6 +37,9 @@ _SMALL: Any = {"font.size": TEXT_PT, "axes.titlesize": TEXT_PT, "legend.fontsize
 #: Room about the annulus in a pattern, as a share of its radius.
 _ROOM = 1.25
 
+#: The axes of a figure, in the order of its letters.
+Panels = tuple[Axes, ...]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
@@ -55,7 +58,7 @@ def draw_detection(
     spots: Spots,
     outlines: Sequence[Outline],
     annulus_inv_a: tuple[float, float],
-) -> tuple[Axes, ...]:
+) -> Panels:
     """Draw a pattern as recorded, denoised, with its hexagons or lattices, and its spots alone on black.
 
     Crosses are spots inside the annulus, orange triangles those outside.
@@ -85,7 +88,7 @@ def draw_distribution(
     roi: BoolArray | None,
     phase_map: PhaseMap,
     min_probability: float = 0.5,
-) -> tuple[Axes, ...]:
+) -> Panels:
     """Draw a virtual image with the region of interest in green, and the map of the phases in it.
 
     Parameters
@@ -109,7 +112,7 @@ def draw_distribution(
 @in_house_style
 def draw_evolution(
     curves: Sequence[ComponentCurve], phases: Sequence[str], x: FloatArray, x_label: str, slices: Sequence[Slice]
-) -> tuple[Axes, ...]:
+) -> Panels:
     """Draw the intensity of components over time, and frames with the map of what is seen in them below.
 
     Parameters
