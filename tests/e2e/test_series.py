@@ -198,3 +198,14 @@ def test_drift_of_a_series_is_found(analysed: tuple[SeriesResult, MemoryStore], 
     result, _ = analysed
     middle = (simulated.drift_a[1:] + simulated.drift_a[:-1]) / 2 / STEP_A
     np.testing.assert_allclose(result.drift.shift_px, middle - middle[0], atol=0.3)
+
+
+def test_series_without_any_spot_is_mapped_as_empty_and_says_so(done: Friedel, tmp_path: Path) -> None:
+    noise = np.random.default_rng(4).poisson(50.0, (8, 72, 96)).astype(np.uint16)
+    write_series(tmp_path / "noise.mrc", (Micrograph(n, RealGrid((STEP_A, STEP_A))) for n in noise), len(noise))
+    out = tmp_path / "run"
+    result = done("map", tmp_path / "noise.mrc", "--phases", PHASES, "--out", out)
+    assert "No spot stands out of the noise" in result.stderr
+    assert rows_of(out / "onsets.csv") == rows_of(out / "components.csv") == []
+    assert {row["area_nm2"] for row in rows_of(out / "evolution.csv")} == {"0.0"}
+    assert "None of the candidate phases was found in the series." in (out / "report.html").read_text(encoding="utf-8")

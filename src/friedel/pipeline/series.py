@@ -34,6 +34,7 @@ from friedel.pipeline.series_windows import (
     FrameSource,
     WindowPlan,
     frame_source,
+    packed,
     spots_of,
     unpacked,
     window_pattern,
@@ -250,8 +251,10 @@ def _brightest(tracks: Tracks, looks: Sequence[Arrays]) -> Arrays:
     """Take the sighting of each track in which it is brightest."""
     at = tracks.brightest()
     rows = [(int(tracks.window[i]), int(tracks.row[i])) for i in at]
-    union = {name: np.array([looks[w][name][r] for w, r in rows]).reshape(len(rows), *column.shape[1:])
-             for name, column in looks[0].items()}  # fmt: skip
+    union = {
+        name: np.array([looks[w][name][r] for w, r in rows], dtype=column.dtype).reshape(len(rows), *column.shape[1:])
+        for name, column in looks[0].items()
+    }
     union["k_inv_a"] = tracks.k_inv_a[at]
     return union
 
@@ -284,7 +287,7 @@ def _places_of_grains(
             core[side, g] = _deepest(there) * source.map_step_px
         for s in of_grain.tolist():
             reach[g] |= _mask_of(source, looks, tracks, s)
-    return {"reach": np.packbits(reach.reshape(n_grains, -1), axis=1), "core_px": core}
+    return {"reach": packed(reach), "core_px": core}
 
 
 def _mask_of(source: FrameSource, looks: Sequence[Arrays], tracks: Tracks, sighting: int) -> BoolArray:

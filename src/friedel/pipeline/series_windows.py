@@ -195,7 +195,7 @@ def spots_of(window: Arrays) -> Spots:
 
 def packed(masks: BoolArray) -> AnyArray:
     """Masks (n, y, x) as bits (n, bytes)."""
-    return np.packbits(masks.reshape(len(masks), -1), axis=1)
+    return np.packbits(masks.reshape(len(masks), math.prod(masks.shape[1:])), axis=1)
 
 
 def unpacked(bits: AnyArray, shape: tuple[int, int]) -> BoolArray:
