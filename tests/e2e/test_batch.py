@@ -56,7 +56,7 @@ def test_one_bad_file_is_told_and_does_not_stop_the_rest(finished: tuple[Path, R
     assert result.exit_code == 1
     told = result.stderr.splitlines()
     assert [line for line in told if line.startswith("failed: ")] == [told[0]]
-    assert str(folder / "broken.mrc") in told[0]
+    assert told[0].count(str(folder / "broken.mrc")) == 1
     assert told[-1].startswith("error: 1 of 4 files could not be mapped")
     assert {name: row["status"] for name, row in rows_of(out).items()} == {
         "a": "mapped", "b": "mapped", "broken": "failed", "c": "mapped",

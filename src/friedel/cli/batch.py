@@ -81,7 +81,8 @@ def say_entry(entry: BatchEntry, out: Path, *, as_json: bool, quiet: bool) -> No
         facts = {"error": entry.error} if entry.summary is None else asdict(entry.summary)
         typer.echo(json.dumps({"run": str(out / entry.name), "input": entry.input, **facts}, default=float))
     elif entry.summary is None:
-        typer.echo(f"failed: {entry.input}: {entry.error}", err=True)
+        where = "" if entry.error.startswith(entry.input) else f"{entry.input}: "
+        typer.echo(f"failed: {where}{entry.error}", err=True)
     elif not quiet:
         shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in entry.summary.fractions.items())
         typer.echo(f"{entry.name}: {shares}")
