@@ -7,7 +7,7 @@ import { evolutionChart, onsetList } from "./evolution";
 import { allJobs } from "./files";
 import { type MapLook, paintDifference, paintMap, shares } from "./overlay";
 import { scene } from "./scene";
-import { imageView, setMarks, setOverlay, showBase, showFile } from "./stage";
+import { imageView, patternView, setMarks, setOverlay, showBase, showFile } from "./stage";
 import { on, state, tell } from "./state";
 import type { Layer } from "./view";
 
@@ -47,7 +47,6 @@ async function show(): Promise<void> {
   } catch (error) {
     say((error as Error).message);
   }
-  scene.spots = run.spots.map(({ k_inv_a, phase, hkl }) => ({ k: k_inv_a, colour: run.colours[run.phases.indexOf(phase)] ?? "#bbbbbb", text: hkl ? `${phase} ${hkl}` : phase }));
   if (state.file?.kind === "scan") tell("probe");
   else setMarks(null);
   build(run);
@@ -170,10 +169,26 @@ async function showEvidence(): Promise<void> {
   }
 }
 
-/** Show the presence of each phase in the middle of the square of a micrograph. */
+/** Whether a phase is called present somewhere in the square; every fourth pixel of the map is looked at. */
+function isInSquare(run: Run, phase: number): boolean {
+  const { y0, x0, side } = state.square;
+  const [, rows, columns] = map!.shape as [number, number, number];
+  const inMap = (at: number, axis: 0 | 1) => Math.floor((at - (run.roi?.[axis][0] ?? 0)) / run.step_px);
+  const least = 255 * look.threshold;
+  for (let y = Math.max(0, inMap(y0, 0)); y < Math.min(rows, inMap(y0 + side, 0)); y += 4)
+    for (let x = Math.max(0, inMap(x0, 1)); x < Math.min(columns, inMap(x0 + side, 1)); x += 4)
+      if (map!.data[(phase * rows + y) * columns + x]! >= least) return true;
+  return false;
+}
+
+/** Show the presence of each phase in the middle of the square of a micrograph, and ring the spots of those in it. */
 function showPresence(): void {
   const run = state.run;
   if (!run || !map || run.kind === "scan" || !state.file) return;
+  const here = new Set(run.phases.filter((_, p) => isInSquare(run, p)));
+  scene.spots = run.spots.filter(({ phase }) => phase.split("|").some((name) => here.has(name)))
+    .map(({ k_inv_a, phase, hkl }) => ({ k: k_inv_a, colour: run.colours[run.phases.indexOf(phase)] ?? "#bbbbbb", text: hkl ? `${phase} ${hkl}` : phase }));
+  patternView.redraw("marks");
   const { y0, x0, side } = state.square;
   const [layers, rows, columns] = map.shape as [number, number, number];
   const [y, x] = [y0, x0].map((start, i) => Math.floor((start + side / 2 - (run.roi?.[i]![0] ?? 0)) / run.step_px)) as [number, number];

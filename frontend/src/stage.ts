@@ -249,7 +249,7 @@ function describePattern(): void {
   const note = scene.marks?.note;
   if (file.kind !== "scan") {
     const { y0, x0, side } = state.square;
-    patternView.status.textContent = note ?? `FFT of ${side} px at (${y0}, ${x0}), log₁₀ power${scene.spots.length ? "; ringed: the whole image" : ""}`;
+    patternView.status.textContent = note ?? `FFT of ${side} px at (${y0}, ${x0}), log₁₀ power${scene.spots.length ? "; ringed: phases in it" : ""}`;
     return;
   }
   const n = (scene.frame?.facts.averaged as number | undefined) ?? 1;
