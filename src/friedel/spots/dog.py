@@ -15,6 +15,8 @@ from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.patterns.repair import estimate_gain, remove_spikes
 
+#: Patterns that are filtered at once: their intermediate results stay in the caches, and small.
+_BATCH = 16
 #: Narrower than this, a Gaussian is no longer sampled by the pixels.
 _MIN_SIGMA_PX = 0.8
 #: Ratio of the principal curvatures up to which a maximum is a spot.
@@ -137,8 +139,19 @@ def filter_stack(
     if detector.sigma_inv_a is None:
         raise CalibrationError("The spot width is not known. Give Dog(sigma_inv_a=...), e.g. the beam's radius in 1/Å.")
     sigma_px = max(detector.sigma_inv_a / float(np.mean(grid.step_inv_a)), _MIN_SIGMA_PX)
-    stack = remove_spikes(patterns, gain=gain, valid=valid) / np.float32(gain)
-    ratio = detector.ratio
+    stack, z, signal, background = (np.empty(patterns.shape, dtype=np.float32) for _ in range(4))
+    for first in range(0, len(patterns), _BATCH):
+        part = slice(first, first + _BATCH)
+        stack[part] = remove_spikes(patterns[part], gain=gain, valid=valid) / np.float32(gain)
+        z[part], signal[part], background[part] = _significance(stack[part], detector.ratio, sigma_px, valid)
+    total = stack.sum(axis=(1, 2), dtype=np.float64)
+    return DogResponse(stack, z, signal, background, total, sigma_px, grid)
+
+
+def _significance(
+    stack: Float32Array, ratio: float, sigma_px: float, valid: BoolArray | None
+) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Significance of light in the narrow Gaussian, its signal and its background, all (n, ky, kx)."""
     narrow = _blur(stack, sigma_px, valid)
     wide = _blur(stack, ratio * sigma_px, valid)
     # The narrow Gaussian's share is taken out of the wide one: what is left measures the surroundings.
@@ -151,9 +164,7 @@ def filter_stack(
     both = np.maximum(on + off, 1e-12)
     likelihood_ratio = special.xlogy(on, (1 + alpha) / alpha * on / both) + special.xlogy(off, (1 + alpha) * off / both)
     z = np.sign(on - alpha * off) * np.sqrt(2.0 * np.maximum(likelihood_ratio, 0.0))
-    total = stack.sum(axis=(1, 2), dtype=np.float64)
-    signal = np.maximum(narrow - background, 0.0)
-    return DogResponse(stack, z.astype(np.float32), signal, background, total, sigma_px, grid)
+    return z.astype(np.float32), np.maximum(narrow - background, 0.0), background
 
 
 def _blur(stack: Float32Array, sigma_px: float, valid: BoolArray | None) -> Float32Array:
