@@ -9,6 +9,7 @@ from friedel.core.beam import Beam
 from friedel.crystal import PhaseSet, load_phases, zone_net
 from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
 from friedel.identify.template_bank import affordable_spacing_deg, build_bank
+from friedel.identify.zone_names import name_orientations
 
 CUBIC, LAYERED, MONOCLINIC = load_phases(["lif", "nmc811-o3", "li2co3"]).crystals
 
@@ -62,3 +63,8 @@ def test_many_phases_of_low_symmetry_take_a_coarser_bank() -> None:
     assert affordable_spacing_deg(many, 1.0) > 1.5
     n = sum(len(beam_directions(c, affordable_spacing_deg(many, 1.0))) for c in many.crystals)
     assert n == pytest.approx(12_000, rel=0.1)
+
+
+def test_no_orientations_have_no_names() -> None:
+    uvw, rotation_deg, off_deg = name_orientations(LAYERED, np.zeros((0, 3, 3)))
+    assert (uvw.shape, rotation_deg.shape, off_deg.shape) == ((0, 3), (0,), (0,))

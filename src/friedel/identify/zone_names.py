@@ -32,7 +32,7 @@ def name_orientations(
     rotations = proper_rotations(crystal)
     # An axis and its inverse are one zone: their patterns are each other's inverse.
     along = np.einsum("nj,mjk,zk->nmz", frames[:, 2], rotations, laid[:, 2])
-    flat = np.abs(along).reshape(len(frames), -1)
+    flat = np.abs(along).reshape(len(frames), along.shape[1] * along.shape[2])
     best = flat.argmax(axis=1)
     operation, zone = np.unravel_index(best, along.shape[1:])
     chosen, sense = along[np.arange(len(frames)), operation, zone], laid[zone]

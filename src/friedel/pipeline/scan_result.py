@@ -36,7 +36,8 @@ class ScanOptions:
         Ring in which spots are sought, 1/Å; None takes it from the phases.
     template
         "counts": the counts themselves against any orientation of any phase; "hexagon": regular hexagons, classed by
-        their radius; "lattice": spots on any zone axis of any phase; "auto": counts.
+        their radius; "lattice": spots on any zone axis of any phase; "auto": hexagons where one phase is trigonal or
+        hexagonal and all have a six-fold zone, otherwise lattices.
     denoise
         "auto": alike neighbours are added up and the shipped network finds the spots, up to the doses for which it was
         made; "none"; or a network, the name of a shipped one or a file NAME.onnx with its card.
