@@ -10,7 +10,7 @@ import numpy as np
 
 from friedel.core.arrays import AnyArray
 from friedel.core.errors import naming
-from friedel.core.images import Micrograph, PatternScan
+from friedel.core.images import Micrograph, MicrographSeries, PatternScan
 from friedel.crystal import PhaseSet, load_phases
 from friedel.identify.component_table import component_of_spots
 from friedel.identify.hexagon_presence import ring_owners
@@ -32,6 +32,8 @@ from friedel.pipeline.scan_report import scan_sections
 from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.pipeline.series_run import map_series
 from friedel.pipeline.workers import workers
+
+Data = PatternScan | Micrograph | MicrographSeries
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,16 @@ def run_recipe(
     inputs = _input_hashes(recipe, progress)
     provenance = collect_provenance(toml, inputs, seed=recipe.seed, command=options.command)
     key = {"recipe": sha256_of_text(toml), "friedel": provenance.versions.get("friedel", "")}
-    key |= {f"sha256 of {name}": value for name, value in (inputs | _weights_hash(recipe)).items()}
     clock.lap("hash")
+    with naming(recipe.input):
+        data = read(recipe.input, recipe.read)
+    weights = _weights_hash(recipe, data)
+    key |= {f"sha256 of {name}": value for name, value in (inputs | weights).items()}
     with open_run(out, key, resume=options.resume) as run:
         with naming(recipe.input):
-            outcome = _analyse(recipe, phases, run, options, progress)
+            outcome = _analyse(data, recipe, phases, run, options, progress)
         if outcome.used_network:
-            provenance = replace(provenance, weights_sha256=_weights_hash(recipe, outcome.kind))
+            provenance = replace(provenance, weights_sha256=weights)
         clock.lap("analyse")
         summary = write_outcome(run, recipe, toml, outcome, provenance, clock)
         progress("report", 1, 1)
@@ -110,19 +115,23 @@ def _input_hashes(recipe: Recipe, progress: Progress) -> dict[str, str]:
     return hashes
 
 
-def _weights_hash(recipe: Recipe, kind: str | None = None) -> dict[str, str]:
-    """Hashes of the networks that a recipe asks for, by name: those for one kind of input, or for all."""
-    names = []
-    if kind in ("scan", None) and recipe.scan.denoise != "none":
-        names.append(DEFAULT_WEIGHTS if recipe.scan.denoise == "auto" else recipe.scan.denoise)
-    if kind != "scan" and recipe.micrograph.detector == "net":
-        names.append(recipe.micrograph.segmenter)
-    cards = [load_card(find_card(name)) for name in names]
-    return {f"{card.name} {card.version}": card.sha256 for card in cards}
+def _weights_hash(recipe: Recipe, data: Data) -> dict[str, str]:
+    """Hash of the network that a recipe asks for with data of this kind, by name; empty if it asks for none."""
+    if isinstance(data, PatternScan):
+        wanted = DEFAULT_WEIGHTS if recipe.scan.denoise == "auto" else recipe.scan.denoise
+        if wanted == "none":
+            return {}
+    elif recipe.micrograph.detector == "net":
+        wanted = recipe.micrograph.segmenter
+    else:
+        return {}
+    card = load_card(find_card(wanted))
+    return {f"{card.name} {card.version}": card.sha256}
 
 
-def _analyse(recipe: Recipe, phases: PhaseSet, run: RunFolder, options: RunOptions, progress: Progress) -> Outcome:
-    data = read(recipe.input, recipe.read)
+def _analyse(
+    data: Data, recipe: Recipe, phases: PhaseSet, run: RunFolder, options: RunOptions, progress: Progress
+) -> Outcome:
     if isinstance(data, PatternScan):
         return _map_scan(data, recipe, phases, run, options, progress)
     if isinstance(data, Micrograph):
