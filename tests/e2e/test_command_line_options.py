@@ -125,6 +125,25 @@ def test_mask_leaves_other_positions_invalid(done: Friedel, scan_file: Path, tmp
     assert summary_of(tmp_path / "run")["n_positions"] == 34
 
 
+def test_options_of_another_kind_of_input_are_told(
+    done: Friedel, scan_file: Path, micrograph_file: Path, tmp_path: Path
+) -> None:
+    wrong = ("--pixel-size-a", "0.2", "--detector", "net")
+    told = done("map", scan_file, *NMC, *wrong, "--annulus-inv-a", "0.3,0.5", "--out", tmp_path / "scan").stderr
+    assert "warning: --pixel-size-a, --detector do nothing here: the input is a scan.\n" in told
+    assert "--annulus-inv-a" not in told
+    one = ("map", micrograph_file, "--phases", "lif", "--template", "counts", "--detector", "cfar", "--json")
+    [warning] = json.loads(done(*one, "--out", tmp_path / "one").stdout)["warnings"][-1:]
+    assert warning == "--template does nothing here: the input is a micrograph."
+    many = ("map", str(micrograph_file.parent / "sei*.mrc"), "--phases", "lif", "--denoise", "none")
+    assert "warning: --denoise does nothing here" in done(*many, "--out", tmp_path / "many").stderr
+
+
+def test_a_micrograph_asks_for_no_network_of_scans(done: Friedel, micrograph_file: Path, tmp_path: Path) -> None:
+    told = done("map", micrograph_file, "--phases", "lif", "--denoise", "nosuch", "--out", tmp_path / "run").stderr
+    assert "warning: --denoise does nothing here" in told
+
+
 def test_rectangle_of_a_micrograph_maps_only_that_part(done: Friedel, micrograph_file: Path, tmp_path: Path) -> None:
     done("map", micrograph_file, "--phases", "lif,li2o", "--roi", "10:200,40:250", "--out", tmp_path / "run", "--quiet")
     assert labels_of(tmp_path / "run").shape == (190, 210)

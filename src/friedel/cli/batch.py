@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from friedel.cli.kinds import warn_of_ignored
 from friedel.cli.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -42,13 +43,15 @@ def map_many(
     recipe_for: Callable[[str], Recipe],
     out: Path,
     options: RunOptions,
+    passed: Sequence[str] = (),
     *,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Map many files, say what became of each, and leave with code 1 if one failed.
 
-    A phase that is not known is an error of all of them, and nothing is begun.
+    A phase that is not known is an error of all of them, and nothing is begun. Options in ``passed`` that none of the
+    files takes are told.
     """
     from friedel.crystal import load_phases
     from friedel.pipeline.batch import folder_names, run_batch
@@ -66,6 +69,9 @@ def map_many(
         entries = run_batch(recipes, out, options, tell)
     write_batch(out, entries, next(iter(recipes.values())).min_probability)
     failed = sum(entry.summary is None for entry in entries)
+    if not quiet:
+        for warning in warn_of_ignored(passed, {entry.summary.kind for entry in entries if entry.summary}):
+            typer.echo(f"warning: {warning}", err=True)
     if not as_json and not quiet:
         typer.echo(f"report: {out / 'report.html'}")
     if failed:

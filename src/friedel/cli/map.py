@@ -6,13 +6,16 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from friedel.cli.batch import inputs_of, map_many
+from friedel.cli.kinds import warn_of_ignored
 from friedel.cli.parsing import float_pair, index_range, int_pair, phase_list, rectangle
 from friedel.cli.progress import WITH_RESUME, friendly_errors, progress_bars
 
@@ -31,6 +34,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def map_command(
+    context: typer.Context,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -90,17 +94,17 @@ def map_command(
         "micrograph.detector": detector,
         "scan.denoise": str(Path(denoise).absolute()) if denoise and denoise.lower().endswith(".onnx") else denoise,
     }
+    passed = passed_options(context)
     with friendly_errors(debug=debug, go_on=WITH_RESUME):
         inputs, is_batch = inputs_of(paths)
         settings = calibrated(calibration, overrides)
         if is_batch:
             options = run_options(jobs, scheduler, resume=resume)
-            map_many(
-                inputs, lambda path: make_recipe(path, recipe, settings), out, options, as_json=as_json, quiet=quiet
-            )
+            recipe_for = partial(make_recipe, base=recipe, overrides=settings)
+            map_many(inputs, recipe_for, out, options, passed, as_json=as_json, quiet=quiet)
         else:
             made = make_recipe(inputs[0], recipe, settings)
-            _run(made, out, run_options(jobs, scheduler, resume=resume), as_json=as_json, quiet=quiet)
+            _run(made, out, run_options(jobs, scheduler, resume=resume), passed, as_json=as_json, quiet=quiet)
 
 
 def run_command(
@@ -162,16 +166,25 @@ def run_options(jobs: int, scheduler: str | None, *, resume: bool) -> RunOptions
     return RunOptions(min(jobs, 4 * (os.cpu_count() or 1)), scheduler, resume, command)
 
 
-def _run(recipe: Recipe, out: Path, options: RunOptions, *, as_json: bool, quiet: bool) -> None:
+def passed_options(context: typer.Context) -> tuple[str, ...]:
+    """Names of the options that stand on the command line."""
+    sources = [(option.opts[0], context.get_parameter_source(option.name or "")) for option in context.command.params]
+    return tuple(name for name, source in sources if source is not None and source.name == "COMMANDLINE")
+
+
+def _run(
+    recipe: Recipe, out: Path, options: RunOptions, passed: Sequence[str] = (), *, as_json: bool, quiet: bool
+) -> None:
     from friedel.pipeline.run import run_recipe
 
     with progress_bars(quiet=quiet or as_json) as progress:
         summary = run_recipe(recipe, out, options, progress=progress)
+    warnings = (*summary.warnings, *warn_of_ignored(passed, {summary.kind}))
     if as_json:
-        typer.echo(json.dumps({"run": str(out), **asdict(summary)}, default=float))
+        typer.echo(json.dumps({"run": str(out), **asdict(summary), "warnings": warnings}, default=float))
     elif not quiet:
         typer.echo(_answer(summary))
-        for warning in summary.warnings:
+        for warning in warnings:
             typer.echo(f"warning: {warning}", err=True)
         typer.echo(f"report: {out / 'report.html'}")
 
