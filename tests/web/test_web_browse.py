@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from asking import ask, error_of
 import friedel as fr
 from friedel.patterns.survey import virtual_image
 from friedel.web.frames import binned, decode, encode
-from friedel.web.opened import OpenFiles
+from friedel.web.opened import OpenFiles, ScanFacts, look_at
 from friedel.web.radial_sums import RadialSums
 from friedel.web.roots import Roots
 from friedel.web.security import Access
@@ -136,6 +138,23 @@ def test_a_file_that_was_closed_says_so(server: Access) -> None:
     answer = ask(server, "/api/open/0000/pattern?y=0&x=0")
     assert answer[0] == 410
     assert "Open it again" in error_of(answer)
+
+
+def test_a_file_that_is_opened_twice_at_once_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_are_reading, started = threading.Barrier(2, timeout=30), []
+
+    def look_together(scan: fr.PatternScan) -> ScanFacts:
+        facts = look_at(scan)
+        both_are_reading.wait()
+        return facts
+
+    monkeypatch.setattr("friedel.web.opened.look_at", look_together)
+    monkeypatch.setattr(RadialSums, "start", lambda sums: started.append(sums))
+    files = OpenFiles(Roots.of(folder))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: files.open(str(folder / "ring.zarr"), fr.ReadOptions()), range(2))
+    assert first is second
+    assert len(started) == 1
 
 
 def test_wrong_reading_options_name_the_key(server: Access, folder: Path) -> None:

@@ -135,6 +135,9 @@ class OpenFiles:
         if not self._roots.still_there(pinned):
             raise FileError(pinned.path, "it was replaced while it was opened", "Open it again.")
         with self._lock:
+            if name in self._open:  # opened meanwhile by another request
+                self._open.move_to_end(name)
+                return self._open[name]
             self._open[name] = opened
             if opened.scan is not None:
                 opened.scan.sums.start()

@@ -41,7 +41,7 @@ class Access:
     base_url
         Address under which a proxy shows it, such as ``https://hub.example.org/user/ann/proxy/8765/``; None without.
     token
-        Opens the page once, in its address.
+        Opens the page, in its address, for as long as the server lives; a browser swaps it for the cookie at once.
     session
         What the cookie holds from then on.
     """
