@@ -148,10 +148,13 @@ def test_run_folder_of_a_series_keeps_its_promises(run: Path) -> None:
 def test_what_appears_and_has_no_name_is_told_as_unknown(done: Friedel, stack_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     done("map", stack_file, "--phases", "lif", "--frame-time-s", "2", "--dose-rate", "200", "--out", out, "--quiet")
-    with (out / "onsets.csv").open(encoding="utf-8", newline="") as file:
-        assert "unknown" in {row["phase"] for row in csv.DictReader(file)}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    unknown = [row for row in rows_of(out / "onsets.csv") if row["phase"] == "unknown"]
+    assert any(row["event"] == "appears" for row in unknown)
+    for row in unknown:
+        assert f'<td class="short">{float(row["d_measured_a"]):.3f} Å</td>' in page
+    assert page.count("whole phase") == 1
     assert (out / "film.gif").read_bytes().startswith(b"GIF8")
-    assert (out / "report.html").is_file()
 
 
 def test_two_jobs_write_the_same_bits_as_one(

@@ -38,7 +38,9 @@ class Life:
     Parameters
     ----------
     phase, hkl
-        As in ``Component``; ``hkl`` is empty for the whole phase.
+        As in ``Component``; ``hkl`` is empty for the whole phase, and for a family that nothing explains.
+    d_measured_a
+        Spacing of the family; None for the whole phase.
     appears, vanishes
         None where no such change is significant.
     is_first, is_last
@@ -47,6 +49,7 @@ class Life:
 
     phase: str
     hkl: str
+    d_measured_a: float | None
     appears: Change | None
     vanishes: Change | None
     is_first: bool
@@ -73,9 +76,11 @@ def find_lives(
     are less sure, count for a phase only if it has no others. Something appears with the grain that is sure to be
     there first, and vanishes with the one that may be there longest.
     """
-    wanted = [(phase, "", _rows_of(match, phase)) for phase in match.phases if phase in match.names]
-    wanted += [(c.phase, c.hkl, np.array(c.spots, dtype=np.int64)) for c in components]
-    units = [(i, rows[match.grains[rows] == g]) for i, (_, _, rows) in enumerate(wanted)
+    wanted: list[tuple[str, str, float | None, IntArray]] = [
+        (phase, "", None, _rows_of(match, phase)) for phase in match.phases if phase in match.names
+    ]
+    wanted += [(c.phase, c.hkl, c.d_measured_a, np.array(c.spots, dtype=np.int64)) for c in components]
+    units = [(i, rows[match.grains[rows] == g]) for i, (*_, rows) in enumerate(wanted)
              for g in np.unique(match.grains[rows])]  # fmt: skip
     owner = np.array([i for i, _ in units])
     rises, falls = (
@@ -87,8 +92,8 @@ def find_lives(
         for side, direction in ((0, 1), (1, -1))
     )
     n_frames = power.shape[-1]
-    return tuple(_life(phase, hkl, np.flatnonzero(owner == i), rises, falls, n_frames)
-                 for i, (phase, hkl, _) in enumerate(wanted))  # fmt: skip
+    return tuple(Life(phase, hkl, d_a, *_changes(np.flatnonzero(owner == i), rises, falls, n_frames))
+                 for i, (phase, hkl, d_a, _) in enumerate(wanted))  # fmt: skip
 
 
 def _rows_of(match: GrainMatch, phase: str) -> IntArray:
@@ -98,8 +103,10 @@ def _rows_of(match: GrainMatch, phase: str) -> IntArray:
     return np.asarray(rows[company] if company.any() else rows)
 
 
-def _life(phase: str, hkl: str, units: IntArray, rises: Verdicts, falls: Verdicts, n_frames: int) -> Life:
-    """Join the grains of one phase or component; the falls are told in reversed time."""
+def _changes(
+    units: IntArray, rises: Verdicts, falls: Verdicts, n_frames: int
+) -> tuple[Change | None, Change | None, bool, bool]:
+    """Join the grains of one phase or component as in ``Life``; the falls are told in reversed time."""
     is_first, is_last = bool(rises.is_first[units].any()), bool(falls.is_first[units].any())
     appears = vanishes = None
     if not is_first and rises.appears[units].any():
@@ -112,7 +119,7 @@ def _life(phase: str, hkl: str, units: IntArray, rises: Verdicts, falls: Verdict
         i = _earliest(falls, seen)
         vanishes = Change(n_frames - int(falls.changes.frame[i]), n_frames - int(falls.changes.high[i]),
                           n_frames - int(falls.changes.low[i]), float(falls.false_alarms[i]))  # fmt: skip
-    return Life(phase, hkl, appears, vanishes, is_first, is_last)
+    return appears, vanishes, is_first, is_last
 
 
 def _earliest(rises: Verdicts, units: IntArray) -> int:

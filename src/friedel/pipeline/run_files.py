@@ -33,6 +33,7 @@ EVOLUTION_COLUMNS = (
 )  # fmt: skip
 ONSET_COLUMNS = (
     "phase", "hkl", "event", "frame", "frame_low", "frame_high", "time_s", "dose_e_per_a2", "false_alarms",
+    "d_measured_a",
 )  # fmt: skip
 _SPOT_ARRAYS = ("k_inv_a", "sigma_inv_a", "intensity", "snr", "offsets")
 _CHUNK_BYTES = 4 * 2**20

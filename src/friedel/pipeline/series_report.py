@@ -66,7 +66,8 @@ def when(series: MicrographSeries, change: Change, first: int) -> str:
 def film(series: MicrographSeries, result: SeriesResult, min_probability: float, first: int) -> bytes:
     """Make a GIF of the maps with the onsets of the phases marked."""
     captions = [_caption(series, t, first) for t in range(len(result.maps))]
-    onsets = {life.phase: life.appears.frame for life in result.lives if not life.hkl and life.appears is not None}
+    onsets = {" ".join(name for name in (life.phase, _spacing(life)) if name): life.appears.frame
+              for life in result.lives if not life.hkl and life.appears is not None}  # fmt: skip
     return film_of(result.maps, captions, onsets, min_probability)
 
 
@@ -138,11 +139,13 @@ def _change_pictures(series: MicrographSeries, result: SeriesResult, fraction: F
 def component_curves(result: SeriesResult) -> list[ComponentCurve]:
     """Return the curves of the components with one name, strongest first, then of the others."""
     onset = {
-        (life.phase, life.hkl): life.appears.frame for life in result.lives if life.hkl and life.appears is not None
+        (life.phase, life.hkl, life.d_measured_a): life.appears.frame
+        for life in result.lives
+        if life.appears is not None
     }
     ordered = sorted(result.components, key=lambda c: c.phase == UNKNOWN or "|" in c.phase)
     return [ComponentCurve(c.phase, c.hkl or f"{c.d_measured_a:.3f} Å", result.intensity[:, list(c.spots)].sum(axis=1),
-                           onset.get((c.phase, c.hkl)))
+                           onset.get((c.phase, c.hkl, c.d_measured_a)))
             for c in ordered]  # fmt: skip
 
 
@@ -183,13 +186,20 @@ def _label(result: SeriesResult, i: int) -> str:
     return f"{name} {' '.join(str(int(h)) for h in hkl)}"
 
 
+def _spacing(life: Life) -> str:
+    """Spacing of a family, by which one that nothing explains is told from others; empty for a whole phase."""
+    return "" if life.d_measured_a is None else f"{life.d_measured_a:.3f} Å"
+
+
 def _onset_table(series: MicrographSeries, lives: tuple[Life, ...], first: int) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for life in lives:
         start = "the start" if life.is_first else "–" if life.appears is None else when(series, life.appears, first)
         end = "the end" if life.is_last else "–" if life.vanishes is None else when(series, life.vanishes, first)
         doubt = [change.false_alarms for change in (life.appears, life.vanishes) if change is not None]
-        rows.append((life.phase, life.hkl or "whole phase", start, end, max(doubt) if doubt else None))
+        rows.append(
+            (life.phase, life.hkl or _spacing(life) or "whole phase", start, end, max(doubt) if doubt else None)
+        )
     return Table(("phase", "hkl", "seen from", "gone from", "false alarms"), tuple(rows),
                  "From when to when phases and components are seen; false alarms: how many changes as large are "
                  "expected in a series in which nothing changes.")  # fmt: skip

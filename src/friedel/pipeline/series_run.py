@@ -154,7 +154,7 @@ def evolution_rows(
 def onset_rows(series: MicrographSeries, lives: tuple[Life, ...], first: int) -> Iterator[dict[str, Any]]:
     """Yield the rows of onsets.csv: one per phase or component and event."""
     for life in lives:
-        head = {"phase": life.phase, "hkl": life.hkl}
+        head = {"phase": life.phase, "hkl": life.hkl, "d_measured_a": life.d_measured_a}
         nothing = dict.fromkeys(("frame", "frame_low", "frame_high", "time_s", "dose_e_per_a2", "false_alarms"))
         for is_there, event in ((life.is_first, "there from the start"), (life.is_last, "there to the end")):
             if is_there:
@@ -178,7 +178,7 @@ def _at(values: FloatArray | None, frame: int) -> float | None:
 
 def _answer(series: MicrographSeries, result: SeriesResult, shares: Shares, first: int) -> Answer:
     """Answer in a sentence per phase: from when to when, and how much."""
-    of_phase = {life.phase: life for life in result.lives if not life.hkl}
+    of_phase = {life.phase: life for life in result.lives if life.d_measured_a is None}
     lines, cards = [], []
     mean = dict(zip(shares.names, shares.fraction.mean(axis=0).tolist(), strict=True))
     for p, (phase, colour) in enumerate(phase_colours(result.match.phases).items()):
