@@ -126,9 +126,11 @@ def test_what_hides_most_of_the_light_costs_names_and_makes_none(
         assert any("detector pixels" in warning for warning in warnings)
 
 
-@pytest.mark.parametrize("factor", [0.9, 1.1, 1.27, 2.0])
-def test_a_wrong_scale_names_nothing(counts: Counts, factor: float) -> None:
-    assert not (analyse(counts, 0.022 * factor)[0].presence >= 0.5).any()
+@pytest.mark.parametrize("factor", [0.5, 0.9, 1.1, 1.27, 2.0])
+def test_a_wrong_scale_names_nothing_and_is_suspected(counts: Counts, factor: float) -> None:
+    found, warnings = analyse(counts, 0.022 * factor)
+    assert not (found.presence >= 0.5).any()
+    assert any("check --step-inv-a" in warning.lower() for warning in warnings)
 
 
 REFUSED = {

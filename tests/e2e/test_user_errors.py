@@ -169,7 +169,7 @@ def test_impossible_pixel_size_is_blamed(
 def test_noise_is_none_of_the_phases(done: Friedel, tmp_path: Path) -> None:
     np.save(tmp_path / "noise.npy", np.random.default_rng(1).poisson(40.0, (256, 256)))
     options = ("--phases", "li,lif,li2o,li2co3", "--pixel-size-a", "0.37", "--out", tmp_path / "run")
-    done("map", tmp_path / "noise.npy", *options, "--quiet")
+    assert "Check --pixel-size-a" in done("map", tmp_path / "noise.npy", *options).stderr
     assert not zarr.open_group(tmp_path / "run" / "phase_map.zarr", mode="r")["label"][...].any()
 
 

@@ -249,7 +249,10 @@ def _warnings(micrograph: Micrograph, match: GrainMatch, n_outliers: int,
     n = len(match.names)
     said = []
     if n == 0:
-        said.append("No spot stands out of the noise: the map is empty. More dose, or a larger field, may help.")
+        said.append(
+            "No spot stands out of the noise: the map is empty. Check --pixel-size-a: spots are sought only between "
+            "the spacings of the phases. If it is right, more dose or a larger field may help."
+        )
     if n_outliers:
         said.append(f"{n_outliers} pixels far above or below all others were replaced by their neighbours.")
     prior = micrograph.grid.relative_sigma

@@ -170,19 +170,23 @@ def scan_warnings(
         out.append("No spot stands out in any pattern. Check --step-inv-a and --annulus-inv-a; more dose may help.")
     if isinstance(found, HexagonFindings):
         if len(spots) and not len(found.hexagons):
-            out.append("No pattern holds a hexagon about the beam. Another zone axis? Try --template lattice.")
+            out.append(
+                "No pattern holds a hexagon about the beam. Another scale? Check --step-inv-a. Another zone axis? Try "
+                "--template lattice."
+            )
         off = _unexplained_hexagons(found)
         if off:
             out.append(
                 f"{off} of {len(found.hexagons)} hexagons lie on no ring of the candidate phases: another phase, or "
-                "another zone axis, may be present."
+                "another zone axis, may be present." + _scale_hint(off, len(found.hexagons))
             )
         scale = found.rings.scale
     else:
         scale = found.distortion.scale
         left = int((found.spot_phase < 0).sum())
         if len(spots) and left > _MANY_UNEXPLAINED * len(spots):
-            out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.")
+            hint = _scale_hint(left, len(spots))
+            out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.{hint}")
         if found.refused is not None:
             out.append(
                 f"The phases would fit if the scale were {100 * (found.refused.scale - 1.0):+.1f} % off and the "
@@ -201,6 +205,11 @@ def scan_warnings(
     if abs(scale - 1.0) > max(0.01, 2.5 * stored_relative_sigma):
         out.append("The fitted scale lies at the edge of what the calibration allows; check --step-inv-a.")
     return tuple(out)
+
+
+def _scale_hint(unexplained: int, n: int) -> str:
+    """Doubt the scale where the phases explain less than half of what was found."""
+    return " A wrong scale looks the same: check --step-inv-a." if 2 * unexplained > n else ""
 
 
 def _unexplained_hexagons(found: HexagonFindings) -> int:
