@@ -46,6 +46,17 @@ def test_table_with_a_short_row_is_refused() -> None:
         Table(("a", "b"), ((1,),))
 
 
+def test_numbers_of_a_column_have_the_decimals_that_it_asks_for() -> None:
+    table = Table(("d", "deviation", "n"), ((2.48816, -0.001, 3), (1.9, -12.3456, None)), decimals=(3, 2, None))
+    assert [table.texts(row) for row in table.rows] == [("2.488", "0.00", "3"), ("1.900", "−12.35", "–")]
+    assert Table(("d",), ((2.48816,),)).texts((-2.48816,)) == ("−2.488",)
+
+
+def test_table_with_decimals_for_some_columns_is_refused() -> None:
+    with pytest.raises(ValueError, match="decimals"):
+        Table(("a", "b"), ((1.0, 2.0),), decimals=(1,))
+
+
 def three_kinds() -> PhaseMap:
     presence = np.zeros((1, 4, 2), np.float32)
     presence[0, 0] = (0.9, 0.1)

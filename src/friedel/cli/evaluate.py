@@ -45,9 +45,7 @@ def evaluate(
 
 def _text(table: Table) -> str:
     """Columns of text, numbers to the right."""
-    from friedel.report.html import cell_text
-
-    rows = [table.header, *(tuple(map(cell_text, row)) for row in table.rows)]
+    rows = [table.header, *map(table.texts, table.rows)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
     lines = ("  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in rows)
     return "\n".join(lines) + "\n"

@@ -22,6 +22,8 @@ from friedel.report.tables import Table
 
 #: More names than these on one picture cannot be read.
 _MOST_LABELS, _MOST_RINGS = 16, 10
+#: Decimals of a component's phase, hkl, d measured, its error, d reference, deviation in %, probability and spots.
+COMPONENT_DECIMALS = (None, None, 4, 4, 4, 2, 3, None)
 #: Positions along the longer side of a picture of a smooth map.
 _SCREEN_PX = 512
 _BY_CFAR = "constant false-alarm rate against the speckle of the background at the same radius"
@@ -176,4 +178,5 @@ def _table(result: MicrographResult) -> Table:
          c.n_spots, c.feature_size_px, c.intensity, c.area_nm2)
         for c in result.components
     )  # fmt: skip
-    return Table(header, rows, "Components of the image; several names joined by | explain a component equally well.")
+    caption = "Components of the image; several names joined by | explain a component equally well."
+    return Table(header, rows, caption, decimals=(*COMPONENT_DECIMALS, 1, None, 2))

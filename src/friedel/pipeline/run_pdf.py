@@ -13,6 +13,7 @@ import numpy as np
 from friedel.core.grids import RealGrid
 from friedel.core.phase_map import PhaseMap
 from friedel.io.maps.types import MapImage, MapSet
+from friedel.pipeline.micrograph_report import COMPONENT_DECIMALS
 from friedel.pipeline.recipe import load_recipe
 from friedel.pipeline.run_files import load_spots, load_summary
 from friedel.pipeline.run_maps import phase_map_of
@@ -143,7 +144,8 @@ def _tables(run: Path, phase_map: PhaseMap, threshold: float) -> tuple[Table, ..
             rows = list(csv.DictReader(file))
         shown = tuple(tuple(_cell(name, row[name]) for name in _COMPONENT_NAMES) for row in rows[:_MOST_COMPONENTS])
         more = "" if len(rows) <= _MOST_COMPONENTS else f" The first {_MOST_COMPONENTS} of {len(rows)}."
-        tables.append(Table(tuple(_COMPONENT_NAMES.values()), shown, f"Components.{more}"))
+        decimals = (*COMPONENT_DECIMALS, None)
+        tables.append(Table(tuple(_COMPONENT_NAMES.values()), shown, f"Components.{more}", decimals=decimals))
     return tuple(tables)
 
 

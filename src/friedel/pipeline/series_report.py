@@ -8,6 +8,7 @@ from friedel.core.arrays import FloatArray
 from friedel.core.images import MicrographSeries
 from friedel.identify.lives import Change, Life
 from friedel.identify.spacings import UNKNOWN
+from friedel.pipeline.micrograph_report import COMPONENT_DECIMALS
 from friedel.pipeline.series import SeriesResult
 from friedel.report.colours import phase_colours
 from friedel.report.diffraction import plot_diffractogram
@@ -212,4 +213,5 @@ def _component_table(result: SeriesResult) -> Table:
          c.n_spots)
         for c in result.components
     )  # fmt: skip
-    return Table(header, rows, "Components of the stack; several names joined by | explain a component equally well.")
+    caption = "Components of the stack; several names joined by | explain a component equally well."
+    return Table(header, rows, caption, decimals=COMPONENT_DECIMALS)

@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from friedel.report.files import write_atomic
 from friedel.report.style import DPI
-from friedel.report.tables import Cell, Share, Table
+from friedel.report.tables import Share, Table
 
 _CSS_PX_PER_INCH = 96
 
@@ -87,7 +87,6 @@ def render_html(report: Report) -> str:
     """Return the report as one HTML page; every text in it is escaped."""
     template = resources.files("friedel.report").joinpath("templates/report.html.jinja").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["cell"] = cell_text
     environment.tests["numeric"] = lambda cell: isinstance(cell, int | float)
     return environment.from_string(template).render(report=report)
 
@@ -95,12 +94,3 @@ def render_html(report: Report) -> str:
 def write_report(path: str | Path, report: Report) -> None:
     """Write the report as one HTML file, in one step: a reader finds the old report or the new one."""
     write_atomic(path, render_html(report).encode("utf-8"))
-
-
-def cell_text(cell: Cell) -> str:
-    """Return a table's cell as read by people: four significant digits, a dash for nothing."""
-    if cell is None or cell != cell:
-        return "–"
-    if isinstance(cell, float):
-        return f"{cell:.4g}".replace("-", "\N{MINUS SIGN}")
-    return str(cell)

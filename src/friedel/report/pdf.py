@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from friedel.report.files import write_atomic
-from friedel.report.html import cell_text
 from friedel.report.style import HOUSE_STYLE
 from friedel.report.tables import Table
 
@@ -93,7 +92,7 @@ def _lines_of(section: PdfSection) -> list[_Line]:
 
 def _table_lines(table: Table) -> list[_Line]:
     """Set a table in columns of a fixed-width font, as large as the page allows."""
-    rows = [table.header, *(tuple(cell_text(cell) for cell in row) for row in table.rows)]
+    rows = [table.header, *map(table.texts, table.rows)]
     is_number = [all(isinstance(row[i], int | float | None) for row in table.rows) for i in range(len(table.header))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
     texts = ["  ".join(cell.rjust(width) if right else cell.ljust(width)

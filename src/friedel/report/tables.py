@@ -25,20 +25,39 @@ _ONLY_NUMBERS = re.compile(r"[+-]?\d+(\.\d+)?([ |][+-]?\d+(\.\d+)?)*")
 class Table:
     """A table: names of columns, rows of as many cells, and what it shows. None is an empty cell.
 
-    ``links`` holds a page beside this one for the first cell of each row, empty where there is none.
+    ``links`` holds a page beside this one for the first cell of each row, empty where there is none. ``decimals`` says
+    how many a column's real numbers have; None, and an empty tuple, for four significant digits.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     links: tuple[str, ...] = ()
+    decimals: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.links and len(self.links) != len(self.rows):
             raise ValueError(f"Table {self.caption!r} must have a link per row, or none; got {len(self.links)}.")
+        if self.decimals and len(self.decimals) != len(self.header):
+            raise ValueError(f"Table {self.caption!r} must have decimals per column, or none; got {self.decimals}.")
         wrong = [i for i, row in enumerate(self.rows) if len(row) != len(self.header)]
         if wrong:
             raise ValueError(f"Row {wrong[0]} of table {self.caption!r} must have {len(self.header)} cells.")
+
+    def texts(self, row: Sequence[Cell]) -> tuple[str, ...]:
+        """Return the cells of a row as read by people."""
+        decimals = self.decimals or (None,) * len(self.header)
+        return tuple(_cell_text(cell, places) for cell, places in zip(row, decimals, strict=True))
+
+
+def _cell_text(cell: Cell, decimals: int | None) -> str:
+    """Return a number with its decimals, or else four significant digits, and a dash for nothing."""
+    if cell is None or cell != cell:
+        return "–"
+    if isinstance(cell, float):
+        text = f"{cell:.4g}" if decimals is None else f"{cell:z.{decimals}f}"
+        return text.replace("-", "\N{MINUS SIGN}")
+    return str(cell)
 
 
 @dataclass(frozen=True, slots=True)
