@@ -11,7 +11,7 @@ import pytest
 from friedel.core.errors import CalibrationError, DataError, TruncatedFileError
 from friedel.core.grids import RealGrid, ReciprocalGrid
 from friedel.core.images import Micrograph, MicrographSeries, Pattern, PatternScan
-from friedel.core.phase_map import PhaseMap
+from friedel.core.phase_map import PhaseMap, PhaseMapsOnDemand
 from friedel.core.spots import Spots
 
 REAL = RealGrid((0.37, 0.37))
@@ -177,3 +177,21 @@ def test_file_errors_cross_process_borders_whole() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is TruncatedFileError
     assert str(again) == str(error) == "a.mib: it ends early. Copy it again."
+
+
+def test_maps_of_a_series_are_made_one_by_one_when_asked_for() -> None:
+    made: list[int] = []
+
+    def make(frame: int) -> PhaseMap:
+        made.append(frame)
+        return PhaseMap(("a", "b"), PRESENCE * frame / 4, np.ones((2, 3), dtype=bool))
+
+    maps = PhaseMapsOnDemand(3, make)
+    assert len(maps) == 3
+    assert made == []
+    assert maps[1:3][1].presence.max() == np.float32(PRESENCE.max() / 2)
+    assert made == [1, 2]
+    assert len(list(maps)) == 3
+    for beyond in (3, -1):
+        with pytest.raises(IndexError):
+            maps[beyond]

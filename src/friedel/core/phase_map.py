@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,3 +64,32 @@ class PhaseMap:
         shares["none"] = float((labels == 0).sum()) / n_valid
         shares["mixed"] = float((np.bitwise_count(labels) > 1).sum()) / n_valid
         return shares
+
+
+class PhaseMapsOnDemand(Sequence[PhaseMap]):
+    """The phase maps of a series, each made when it is asked for.
+
+    Parameters
+    ----------
+    count
+        Number of frames.
+    make
+        Makes the map of frame i.
+    """
+
+    def __init__(self, count: int, make: Callable[[int], PhaseMap]) -> None:
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> PhaseMap: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PhaseMap]: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._make(index)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, overload
 
 import numpy as np
 
 from friedel.core.arrays import AnyArray
 from friedel.core.errors import RunFolderError
 from friedel.core.images import Micrograph
-from friedel.core.phase_map import PhaseMap
+from friedel.core.phase_map import PhaseMapsOnDemand
 from friedel.io import write_micrograph, write_series
 from friedel.pipeline.run_files import write_phase_map
 from friedel.simulate.micrograph_truth import MicrographTruth, SpotLabels, phase_map_of, spot_arrays, truth_attributes
@@ -59,28 +58,8 @@ def write_labelled_series(
     extra |= {"area_px": areas_px(series), "time_s": series.time_s, "dose_e_per_a2": series.dose_e_per_a2}
     extra["drift_a"] = series.drift_a
     attributes = {**truth_attributes(last[0]), "onset_frame": onset_frames(series), "frame_time_s": series.frame_time_s}
-    write_phase_map(truth_out, _PhaseMaps(series), min_probability=0.5, extra=extra, attributes=attributes)
-
-
-class _PhaseMaps(Sequence[PhaseMap]):
-    """The phase maps of a series, each drawn when it is asked for."""
-
-    def __init__(self, series: SimulatedSeries) -> None:
-        self._series = series
-
-    def __len__(self) -> int:
-        return len(self._series)
-
-    @overload
-    def __getitem__(self, index: int) -> PhaseMap: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[PhaseMap]: ...
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return phase_map_of(specimen_at(self._series, index), self._series.imaging.sampling)
+    maps = PhaseMapsOnDemand(len(series), lambda i: phase_map_of(specimen_at(series, i), series.imaging.sampling))
+    write_phase_map(truth_out, maps, min_probability=0.5, extra=extra, attributes=attributes)
 
 
 def _refuse_existing(path: Path) -> None:

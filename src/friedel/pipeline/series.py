@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any, overload
 
 import numpy as np
 from scipy import ndimage
@@ -14,7 +13,7 @@ from friedel.core.arrays import AnyArray, BoolArray, FloatArray
 from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid
 from friedel.core.images import MicrographSeries, Pattern
-from friedel.core.phase_map import PhaseMap
+from friedel.core.phase_map import PhaseMap, PhaseMapsOnDemand
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
 from friedel.identify.component_table import Component, tabulate
@@ -183,7 +182,7 @@ def analyse_series(
     lives: tuple[Life, ...] = ()
     if len(spots) and n >= LEAST_FRAMES:
         lives = find_lives(match, components, np.moveaxis(power, 0, -1), np.moveaxis(controls, 0, -1), how.false_onsets)
-    maps = _Maps(kept, source, phases.names, with_doubt(match.grain_posterior)[is_mapped])
+    maps = _maps(kept, source, phases.names, with_doubt(match.grain_posterior)[is_mapped])
     return SeriesResult(drift, windows, tracks, pattern, spots, match, components, plan.k_inv_a, intensity, lives, maps,
                         source.map_step_px, _warnings(drift, match, n))  # fmt: skip
 
@@ -327,31 +326,20 @@ def _table_of(look: Arrays) -> tuple[AnyArray, AnyArray, AnyArray]:
     return look["intensity"], look["power"], look["controls"]
 
 
-class _Maps(Sequence[PhaseMap]):
-    """The phase maps of a series, each made when it is asked for."""
+def _maps(kept: _Kept, source: FrameSource, phases: tuple[str, ...], posterior: FloatArray) -> PhaseMapsOnDemand:
+    """The phase map of each frame, from the outlines of its grains."""
+    grid, shape = source.series.grid, source.map_shape
+    step_a = (grid.step_a[0] * source.map_step_px, grid.step_a[1] * source.map_step_px)
+    map_grid = RealGrid(step_a, grid.source, grid.relative_sigma)
 
-    def __init__(self, kept: _Kept, source: FrameSource, phases: tuple[str, ...], posterior: FloatArray) -> None:
-        self._kept, self._source, self._phases, self._posterior = kept, source, phases, posterior
-        grid, step = source.series.grid, source.map_step_px
-        self._grid = RealGrid((grid.step_a[0] * step, grid.step_a[1] * step), grid.source, grid.relative_sigma)
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    @overload
-    def __getitem__(self, index: int) -> PhaseMap: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[PhaseMap]: ...
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        look, shape = self._kept.load(_FRAMES + index), self._source.map_shape
-        presence = presence_of(list(unpacked(look["mask"], shape)), self._posterior, shape)
+    def make(frame: int) -> PhaseMap:
+        look = kept.load(_FRAMES + frame)
+        presence = presence_of(list(unpacked(look["mask"], shape)), posterior, shape)
         valid = unpacked(look["valid"], shape)[0]
         presence[~valid] = 0.0
-        return PhaseMap(self._phases, presence, valid, self._grid)
+        return PhaseMap(phases, presence, valid, map_grid)
+
+    return PhaseMapsOnDemand(len(source), make)
 
 
 def _warnings(drift: Drift, match: GrainMatch, n_frames: int) -> tuple[str, ...]:
