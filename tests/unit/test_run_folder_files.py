@@ -176,6 +176,15 @@ def test_large_arrays_are_cut_into_chunks_and_small_ones_are_not(
     np.testing.assert_array_equal(load_phase_map(tmp_path).presence, a_map().presence)
 
 
+def test_frames_larger_than_a_chunk_may_be_are_cut_and_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_files, "_MAX_CHUNK_BYTES", 2 * 7 * 2 * 4)
+    write_phase_map(tmp_path / "phase_map.zarr", [a_map(0), a_map(1)], min_probability=0.5)
+    assert zarr.open_group(tmp_path / "phase_map.zarr", mode="r")["presence"].chunks == (1, 2, 7, 2)
+    np.testing.assert_array_equal(load_phase_map(tmp_path, 1).presence, a_map(1).presence)
+
+
 def test_hash_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     data = bytes(range(256)) * 40000
     (tmp_path / "f").write_bytes(data)

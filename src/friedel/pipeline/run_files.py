@@ -37,7 +37,7 @@ ONSET_COLUMNS = (
 )  # fmt: skip
 _SPOT_ARRAYS = ("k_inv_a", "sigma_inv_a", "intensity", "snr", "offsets")
 _CHUNK_BYTES = 4 * 2**20
-#: A chunk that states to be larger is not believed: no map that friedel writes has rows of this size.
+#: No chunk is written larger, and one that states to be is not believed.
 _MAX_CHUNK_BYTES = 256 * 2**20
 #: What zarr and its codecs raise over damaged files.
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OSError, RuntimeError, DataError, CalibrationError)
@@ -264,10 +264,12 @@ def _create(root: Any, name: str, shape: tuple[int, ...], dtype: Any, axes: tupl
     """
     row_bytes = np.dtype(dtype).itemsize * math.prod(shape[1:])
     rows = 1 if axes is not None and axes[0] == "t" else max(1, min(shape[0], _CHUNK_BYTES // max(row_bytes, 1)))
-    chunks = (rows, *(max(n, 1) for n in shape[1:]))
+    chunks = [rows, *(max(n, 1) for n in shape[1:])]
+    if row_bytes > _MAX_CHUNK_BYTES:
+        chunks[1] = max(1, shape[1] * _MAX_CHUNK_BYTES // row_bytes)
     return root.create_array(
-        name, shape=shape, dtype=dtype, chunks=chunks, dimension_names=axes, compressors=ZstdCodec(checksum=True),
-        config={"write_empty_chunks": True},
+        name, shape=shape, dtype=dtype, chunks=tuple(chunks), dimension_names=axes,
+        compressors=ZstdCodec(checksum=True), config={"write_empty_chunks": True},
     )  # fmt: skip
 
 
