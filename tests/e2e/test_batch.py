@@ -144,6 +144,9 @@ def test_pattern_that_fits_nothing_and_folder_of_a_single_run_are_refused(
 ) -> None:
     assert "no file fits" in refused("map", folder / "*.dm4", "--phases", "lif", "--out", tmp_path / "x")
     assert "run of a single file" in refused("map", folder / "[ab].mrc", *OPTIONS, "--out", finished[0] / "a")
+    (tmp_path / "report.html").write_text("my own")
+    assert "no batch made it" in refused("map", folder / "[ab].mrc", *OPTIONS, "--out", tmp_path)
+    assert (tmp_path / "report.html").read_text() == "my own"
 
 
 @pytest.mark.parametrize("words", [("map", "a.mrc", "b.mrc"), ("watch", ".")], ids=lambda words: words[0])

@@ -81,7 +81,7 @@ def run_batch(
     Raises
     ------
     RunFolderError
-        If ``out`` holds something that is no batch.
+        If ``out`` is a file or a single run, or holds a report that is no batch's.
     """
     check_batch_folder(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -93,11 +93,14 @@ def run_batch(
 
 
 def check_batch_folder(out: Path) -> None:
-    """Raise RunFolderError unless a batch may be written here: nothing, an empty folder, or an earlier batch."""
+    """Raise RunFolderError where a batch would write over something else: a file, a single run, another report."""
     if out.exists() and not out.is_dir():
         raise RunFolderError(f"{out} is a file, not a folder. Choose another --out.")
     if out.is_dir() and is_run(out):
         raise RunFolderError(f"{out} is the run of a single file. Choose another --out for many.")
+    report = out / REPORT
+    if report.exists() and not (out / TABLE).exists():
+        raise RunFolderError(f"{report} is there already, and no batch made it. Choose another --out.")
 
 
 def _entries(recipes: Mapping[str, Recipe], out: Path, options: RunOptions) -> Iterator[BatchEntry]:
