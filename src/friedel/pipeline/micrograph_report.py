@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from friedel.core.grids import RealGrid
-from friedel.core.images import Micrograph
+from friedel.core.images import Micrograph, Pattern
 from friedel.core.phase_map import PhaseMap
+from friedel.core.spots import Spots
 from friedel.identify.components import MicrographResult
+from friedel.identify.naming import GrainMatch
 from friedel.identify.spacings import UNKNOWN
 from friedel.patterns.radial import radial_peaks, radial_profile, within
 from friedel.pipeline.region import Region
@@ -87,13 +89,9 @@ def _maps(micrograph: Micrograph, region: Region, result: MicrographResult, min_
 def _evidence(result: MicrographResult) -> Section:
     colours = phase_colours(result.phase_map.phases)
     names = result.match.names
-    strongest = set(np.argsort(-result.spots.intensity)[:_MOST_LABELS].tolist())
-    labels = [_label(result, i) if i in strongest else "" for i in range(len(names))]
     pictures = [
         Picture(
-            png_of(
-                plot_diffractogram(result.pattern, result.spots, labels, [colours.get(n, "#ffffff") for n in names])
-            ),
+            indexed_png(result.pattern, result.spots, result.match),
             f"FFT with {len(names)} spots, one of each Friedel pair; white: several phases, or none, explain it. "
             "The strongest are named.",
             "Diffractogram with indexed spots",
@@ -161,12 +159,20 @@ def _for_screen(pmap: PhaseMap) -> PhaseMap:
     return replace(pmap, presence=pmap.presence[::step, ::step], valid=pmap.valid[::step, ::step], grid=grid)
 
 
-def _label(result: MicrographResult, i: int) -> str:
+def indexed_png(pattern: Pattern, spots: Spots, match: GrainMatch) -> bytes:
+    """Draw a diffractogram with its spots in the colours of their phases; white where no single one is named."""
+    colours = phase_colours(match.phases)
+    strongest = set(np.argsort(-spots.intensity)[:_MOST_LABELS].tolist())
+    labels = [_label(match, spots, i) if i in strongest else "" for i in range(len(spots))]
+    return png_of(plot_diffractogram(pattern, spots, labels, [colours.get(name, "#ffffff") for name in match.names]))
+
+
+def _label(match: GrainMatch, spots: Spots, i: int) -> str:
     """Name and indices of a spot, or its spacing where no single phase is named."""
-    name = result.match.names[i]
+    name = match.names[i]
     if name == UNKNOWN or "|" in name:
-        return f"{1 / float(result.spots.radius_inv_a[i]):.2f} Å"
-    hkl = result.match.best_hkl[i, result.match.phases.index(name)]
+        return f"{1 / float(spots.radius_inv_a[i]):.2f} Å"
+    hkl = match.best_hkl[i, match.phases.index(name)]
     return f"{name} {' '.join(str(int(h)) for h in hkl)}"
 
 

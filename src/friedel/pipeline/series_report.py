@@ -8,10 +8,8 @@ from friedel.core.arrays import FloatArray
 from friedel.core.images import MicrographSeries
 from friedel.identify.lives import Change, Life
 from friedel.identify.spacings import UNKNOWN
-from friedel.pipeline.micrograph_report import COMPONENT_DECIMALS
+from friedel.pipeline.micrograph_report import COMPONENT_DECIMALS, indexed_png
 from friedel.pipeline.series import SeriesResult
-from friedel.report.colours import phase_colours
-from friedel.report.diffraction import plot_diffractogram
 from friedel.report.evolution import Evolution, plot_evolution
 from friedel.report.html import Picture, Section
 from friedel.report.maps import plot_micrograph, plot_phase_map
@@ -20,7 +18,7 @@ from friedel.report.style import png_of
 from friedel.report.tables import Cell, Table
 
 #: Frames shown in the report; lines in one picture, and rows in the heat map, that can still be told apart.
-_SHOWN_FRAMES, _MOST_LINES, _MOST_ROWS, _MOST_LABELS = 6, 12, 30, 16
+_SHOWN_FRAMES, _MOST_LINES, _MOST_ROWS = 6, 12, 30
 _METHOD = (
     "Drift: phase correlation of each frame with those 1, 2, 4 and 8 frames before. Spots: constant false-alarm rate, "
     "or the network under Provenance if one is, in windows of frames that are averaged in register, linked from "
@@ -163,28 +161,16 @@ def _map_pictures(series: MicrographSeries, result: SeriesResult, min_probabilit
 
 
 def _evidence(series: MicrographSeries, result: SeriesResult, first: int) -> list[Picture]:
-    colours = phase_colours(result.match.phases)
-    names = result.match.names
-    strongest = set(np.argsort(-result.spots.intensity)[:_MOST_LABELS].tolist())
-    labels = [_label(result, i) if i in strongest else "" for i in range(len(names))]
-    drawing = plot_diffractogram(result.pattern, result.spots, labels, [colours.get(name, "#ffffff") for name in names])
+    drawing, n_spots = indexed_png(result.pattern, result.spots, result.match), len(result.spots)
     x, label = _axis(series, result, first)
     step_a = np.asarray(series.grid.step_a)
     drift = plot_drift(result.drift.shift_px * step_a, result.drift.sigma_px * step_a, x, label)
     return [
-        Picture(png_of(drawing), f"Mean FFT of {len(result.windows)} windows with the {len(names)} spots that were "
+        Picture(drawing, f"Mean FFT of {len(result.windows)} windows with the {n_spots} spots that were "
                 "followed; white: several phases, or none, explain it.", "Mean diffractogram with indexed spots"),
         Picture(png_of(plot_micrograph(series.frame(0)), dpi=110), "The first frame.", "First frame"),
         Picture(png_of(drift), "Drift of the specimen, with three standard errors.", "Drift over the frames"),
     ]  # fmt: skip
-
-
-def _label(result: SeriesResult, i: int) -> str:
-    name = result.match.names[i]
-    if name == UNKNOWN or "|" in name:
-        return f"{1 / float(result.spots.radius_inv_a[i]):.2f} Å"
-    hkl = result.match.best_hkl[i, result.match.phases.index(name)]
-    return f"{name} {' '.join(str(int(h)) for h in hkl)}"
 
 
 def _spacing(life: Life) -> str:
