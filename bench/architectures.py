@@ -20,7 +20,7 @@ from friedel.nets.training.loop import train
 from friedel.nets.training.networks import Denoiser
 from friedel.nets.training.recipe import DenoiserRecipe
 from friedel.nets.training.validation import DOSES
-from friedel.simulate.materials import load_materials
+from friedel.simulate.training.materials import load_materials
 
 CANDIDATES = {
     "unet-16-s2": Architecture("unet", 16, 2, 4),

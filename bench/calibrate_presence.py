@@ -1,4 +1,4 @@
-"""Fit how log evidence becomes probability (``friedel.identify.presence.CALIBRATION``) on simulated patterns.
+"""Fit how log evidence becomes probability (``friedel.identify.counts.presence.CALIBRATION``) on simulated patterns.
 
 Single patterns of three sets of candidates: none, one or two of them, in zones and in any direction, 3 to 40 nm thick,
 by two-beam, precessed and many-beam scattering, at 60 to 30,000 electrons; a fifth are of crystals that are no
@@ -23,13 +23,20 @@ from scipy.spatial.transform import Rotation
 from friedel.core.beam import Beam
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import Crystal, PhaseSet, load_phase, load_phases, zone_axes, zone_frame
-from friedel.identify.count_maps import map_counts
-from friedel.identify.count_matching import CountOptions, PhaseEvidence, weigh_phases
-from friedel.identify.presence import Calibration, posterior_of, presence_of
-from friedel.identify.template_bank import build_bank
-from friedel.simulate.diffraction import Conditions, OrientedCrystal, SpotPattern, diffract_many, orient, overlap
-from friedel.simulate.noise import Noise, expose
-from friedel.simulate.render import SpotShape, render
+from friedel.identify.counts.maps import map_counts
+from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
+from friedel.identify.counts.presence import Calibration, posterior_of, presence_of
+from friedel.identify.counts.template_bank import build_bank
+from friedel.simulate.patterns.diffraction import (
+    Conditions,
+    OrientedCrystal,
+    SpotPattern,
+    diffract_many,
+    orient,
+    overlap,
+)
+from friedel.simulate.patterns.noise import Noise, expose
+from friedel.simulate.patterns.render import SpotShape, render
 from friedel.spots.dog import Dog, filter_stack, find_spots
 
 DOCS = Path(__file__).parents[1] / "docs" / "presence.md"

@@ -23,9 +23,9 @@ import friedel as fr
 from friedel.core.arrays import AnyArray
 from friedel.core.blocks import BLOCK_BYTES, map_patterns
 from friedel.core.images import PatternScan
-from friedel.pipeline.run_folder import open_run
+from friedel.pipeline.runs.folder import open_run
 from friedel.pipeline.workers import workers
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 DOCS = Path(__file__).parents[1] / "docs" / "cluster.md"
 HEADING = "## Figures"

@@ -28,9 +28,9 @@ from skimage.metrics import structural_similarity
 
 from friedel.nets.inference import Network, load_network, stabilise
 from friedel.nets.scoring import WANTED, Score
-from friedel.simulate.detector import Detector
-from friedel.simulate.materials import Material, load_materials
+from friedel.simulate.patterns.detector import Detector
 from friedel.simulate.ranges import Range
+from friedel.simulate.training.materials import Material, load_materials
 
 DOCS = Path(__file__).parents[1] / "docs" / "denoiser.md"
 DOSES = (30, 100, 300, 1000, 3000, 10000)

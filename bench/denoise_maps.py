@@ -12,8 +12,8 @@ import numpy as np
 
 import friedel as fr
 from friedel.core.arrays import IntArray
-from friedel.simulate.scan import ScanOptions as Simulated
-from friedel.simulate.scan import simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions as Simulated
+from friedel.simulate.patterns.scan import simulate_nmc811_scan
 
 Template = Literal["hexagon", "counts"]
 _TEMPLATES: tuple[Template, ...] = ("hexagon", "counts")

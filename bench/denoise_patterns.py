@@ -14,13 +14,13 @@ from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import zone_axes
 from friedel.nets.inference import prepare
 from friedel.nets.scoring import judge_spots
-from friedel.simulate.dataset import PairRanges
-from friedel.simulate.detector import electrons_of, spread
-from friedel.simulate.diffraction import Conditions, Scattering, SpotPattern, diffract_many, orient
-from friedel.simulate.materials import Material
-from friedel.simulate.noise import Noise, NoiseRanges, beam_stop, count, dim_spots, distort, draw_noise, expect
+from friedel.simulate.patterns.detector import electrons_of, spread
+from friedel.simulate.patterns.diffraction import Conditions, Scattering, SpotPattern, diffract_many, orient
+from friedel.simulate.patterns.noise import Noise, NoiseRanges, beam_stop, count, dim_spots, distort, draw_noise, expect
+from friedel.simulate.patterns.render import SpotShape, render
 from friedel.simulate.ranges import Range
-from friedel.simulate.render import SpotShape, render
+from friedel.simulate.training.dataset import PairRanges
+from friedel.simulate.training.materials import Material
 
 RANGES = PairRanges(
     energy_kev=Range(80.0, 300.0), tilt_mrad=Range(0.0, 12.0), disk_radius_px=Range(1.5, 8.0, chance=0.2)

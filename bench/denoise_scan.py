@@ -17,10 +17,10 @@ from friedel.nets.detector import read_map
 from friedel.nets.inference import Network
 from friedel.nets.scoring import Score
 from friedel.patterns.neighbours import pool_neighbours
-from friedel.simulate.diffraction import Conditions, diffract_many, orient
-from friedel.simulate.materials import Material
-from friedel.simulate.noise import draw_noise
-from friedel.simulate.render import SpotShape
+from friedel.simulate.patterns.diffraction import Conditions, diffract_many, orient
+from friedel.simulate.patterns.noise import draw_noise
+from friedel.simulate.patterns.render import SpotShape
+from friedel.simulate.training.materials import Material
 from friedel.spots.dog import Dog, filter_stack
 
 _SHAPE, _PATTERN, _GRAINS, _SCANS = (10, 12), (128, 128), 5, 3

@@ -22,10 +22,10 @@ from friedel.io import write_scan
 from friedel.pipeline.export import ENDINGS, export_run
 from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.run import run_recipe
-from friedel.pipeline.run_files import load_phase_map
-from friedel.pipeline.run_maps import maps_of_run
+from friedel.pipeline.runs.files import load_phase_map
+from friedel.pipeline.runs.maps import maps_of_run
 from friedel.report.orientation_map import zone_frames
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 DOCS = Path(__file__).parents[1] / "docs" / "exports.md"
 BEGIN, END = "<!-- table by bench/exports.py -->\n", "<!-- end of table -->\n"

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from friedel.core.beam import Beam
 from friedel.crystal import Crystal, load_phase, load_phases
-from friedel.simulate.diffraction import OrientedCrystal, SpotPattern, diffract, orient, overlap
+from friedel.simulate.patterns.diffraction import OrientedCrystal, SpotPattern, diffract, orient, overlap
 
 Half = Literal["development", "held-out"]
 Where = Literal["near", "any", "map"]

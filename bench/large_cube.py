@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 PATTERN_SHAPE, STEP_INV_A = (256, 256), 0.00825
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import friedel as fr
 from friedel.pipeline.recipe import parse_recipe
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 HEADING = "## A scan from file to report"

@@ -19,13 +19,13 @@ import numpy as np
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.core.images import Micrograph
 from friedel.crystal import load_phases
-from friedel.identify.components import ComponentOptions, MicrographResult, map_micrograph
-from friedel.identify.fringe_maps import FringeOptions, fringe_maps, grain_masks
-from friedel.identify.local_maps import local_maps, to_image
-from friedel.identify.watershed import PAPER
+from friedel.identify.grains.components import ComponentOptions, MicrographResult, map_micrograph
+from friedel.identify.grains.fringe_maps import FringeOptions, fringe_maps, grain_masks
+from friedel.identify.grains.local_maps import local_maps, to_image
+from friedel.identify.grains.watershed import PAPER
 from friedel.patterns.tiles import tile
-from friedel.simulate.labelled_micrographs import Variety, labelled_micrograph
-from friedel.simulate.micrograph_truth import MicrographTruth
+from friedel.simulate.micrographs.truth import MicrographTruth
+from friedel.simulate.training.micrographs import Variety, labelled_micrograph
 
 DOCS = Path(__file__).parents[1] / "docs" / "micrographs.md"
 PHASES = ("li", "lif", "li2o", "li2co3")

@@ -21,9 +21,9 @@ from scipy import fft, ndimage
 
 import friedel as fr
 from friedel.core.images import PatternScan
-from friedel.simulate.micrograph import sei_micrograph
-from friedel.simulate.scan import ScanOptions as SimulatedScan
-from friedel.simulate.scan import simulate_nmc811_scan
+from friedel.simulate.micrographs.micrograph import sei_micrograph
+from friedel.simulate.patterns.scan import ScanOptions as SimulatedScan
+from friedel.simulate.patterns.scan import simulate_nmc811_scan
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 

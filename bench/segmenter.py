@@ -45,8 +45,8 @@ from friedel.nets.training import networks
 from friedel.nets.training.finish_segmenter import best_mask_threshold
 from friedel.nets.training.judging import Case, judge, judged_spots, make_cases
 from friedel.patterns.diffractogram import diffractogram
-from friedel.simulate.labelled_micrographs import Variety
-from friedel.simulate.materials import load_materials
+from friedel.simulate.training.materials import load_materials
+from friedel.simulate.training.micrographs import Variety
 from friedel.spots.cfar import Cfar
 from friedel.spots.noise_floor import noise_floor
 from friedel.spots.segmentation import MaskScore, score_mask

@@ -25,10 +25,10 @@ from friedel.core.images import MicrographSeries
 from friedel.crystal import load_phases
 from friedel.io import read
 from friedel.io.options import ReadOptions
-from friedel.pipeline.series import SeriesResult, map_whole_series
-from friedel.pipeline.series_options import SeriesOptions
-from friedel.simulate.micrograph import SEI_PHASES
-from friedel.simulate.series import SimulatedSeries, areas_px, onset_frames, sei_series, simulate_frame
+from friedel.pipeline.series.options import SeriesOptions
+from friedel.pipeline.series.road import SeriesResult, map_whole_series
+from friedel.simulate.micrographs.micrograph import SEI_PHASES
+from friedel.simulate.micrographs.series import SimulatedSeries, areas_px, onset_frames, sei_series, simulate_frame
 
 DOCS = Path(__file__).parents[1] / "docs" / "series.md"
 FIRST_SEED, SHAPE, N_FRAMES = 101, (512, 512), 40

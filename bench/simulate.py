@@ -25,11 +25,11 @@ import numpy as np
 from friedel.core.beam import Beam
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import Crystal, load_phase, unit_cell_atoms, zone_axes
-from friedel.simulate.acquisition import Acquisition, simulate_scan
-from friedel.simulate.diffraction import Conditions, Scattering, diffract, diffract_many, orient
-from friedel.simulate.noise import Noise, draw_noise, expose, pattern_rng
-from friedel.simulate.render import SpotShape, render
-from friedel.simulate.sample import cathode_sample
+from friedel.simulate.patterns.acquisition import Acquisition, simulate_scan
+from friedel.simulate.patterns.diffraction import Conditions, Scattering, diffract, diffract_many, orient
+from friedel.simulate.patterns.noise import Noise, draw_noise, expose, pattern_rng
+from friedel.simulate.patterns.render import SpotShape, render
+from friedel.simulate.patterns.sample import cathode_sample
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 BEAM = Beam(200.0, 0.5)

@@ -12,9 +12,9 @@ import numpy as np
 from scipy import fft
 
 from friedel.crystal import load_phases, phase_names
-from friedel.simulate.labelled_micrographs import Variety, labelled_micrograph
-from friedel.simulate.micrograph import sei_micrograph
-from friedel.simulate.series import sei_series, simulate_frame
+from friedel.simulate.micrographs.micrograph import sei_micrograph
+from friedel.simulate.micrographs.series import sei_series, simulate_frame
+from friedel.simulate.training.micrographs import Variety, labelled_micrograph
 
 N_MICROGRAPHS, SEED = 40, 11
 

@@ -14,9 +14,9 @@ from scipy import ndimage
 from friedel import Beam
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import load_phase
-from friedel.simulate.diffraction import diffract, orient
-from friedel.simulate.noise import Noise, draw_noise, expose, pattern_rng
-from friedel.simulate.render import SpotShape, render
+from friedel.simulate.patterns.diffraction import diffract, orient
+from friedel.simulate.patterns.noise import Noise, draw_noise, expose, pattern_rng
+from friedel.simulate.patterns.render import SpotShape, render
 
 N = 400
 

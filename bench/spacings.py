@@ -21,10 +21,10 @@ from scipy.spatial.transform import Rotation
 
 from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from friedel.crystal import Crystal, all_reflections, load_phase, zone_axes
-from friedel.identify.joint import SCALE_SIGMAS, Candidates, match_grains
-from friedel.identify.phase_model import cubic_models, phase_model
-from friedel.identify.plane_fit import EvidenceOptions, GrainSpots
-from friedel.simulate.optics import Optics, phase_contrast
+from friedel.identify.grains.joint import SCALE_SIGMAS, Candidates, match_grains
+from friedel.identify.grains.phase_model import cubic_models, phase_model
+from friedel.identify.grains.plane_fit import EvidenceOptions, GrainSpots
+from friedel.simulate.micrographs.optics import Optics, phase_contrast
 
 DOCS = Path(__file__).parents[1] / "docs" / "spacings.md"
 FOUR = ("li", "lif", "li2o", "li2co3")

@@ -22,11 +22,11 @@ from scipy.stats import rankdata
 from friedel.core.arrays import BoolArray, FloatArray
 from friedel.core.images import Micrograph
 from friedel.crystal import load_phases
-from friedel.identify.components import ComponentOptions, map_micrograph
-from friedel.identify.fringe_maps import FringeOptions, fringe_maps, region_of
-from friedel.identify.watershed import PAPER, WatershedOptions
-from friedel.simulate.labelled_micrographs import labelled_micrograph
-from friedel.simulate.micrograph_truth import MicrographTruth
+from friedel.identify.grains.components import ComponentOptions, map_micrograph
+from friedel.identify.grains.fringe_maps import FringeOptions, fringe_maps, region_of
+from friedel.identify.grains.watershed import PAPER, WatershedOptions
+from friedel.simulate.micrographs.truth import MicrographTruth
+from friedel.simulate.training.micrographs import labelled_micrograph
 from friedel.spots.segmentation import MaskScore
 
 DOCS = Path(__file__).parents[1] / "docs" / "watershed.md"

@@ -15,9 +15,9 @@ from friedel.report.diffraction import ring_contrast
 from friedel.report.maps import phase_rgb
 from friedel.report.scale_bar import add_scale_bar
 from friedel.report.style import in_house_style, without_ticks
-from friedel.simulate.labelled_micrographs import Variety, labelled_micrograph
-from friedel.simulate.micrograph_truth import MicrographTruth, spot_mask
-from friedel.simulate.series import sei_series, simulate_frame
+from friedel.simulate.micrographs.series import sei_series, simulate_frame
+from friedel.simulate.micrographs.truth import MicrographTruth, spot_mask
+from friedel.simulate.training.micrographs import Variety, labelled_micrograph
 
 SEED = 0
 PHASES = ("li", "lif", "li2o", "li2co3")

@@ -13,10 +13,10 @@ from friedel import Beam
 from friedel.core.arrays import FloatArray
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import load_phase
-from friedel.simulate.detector import Detector, electrons_of
-from friedel.simulate.diffraction import SpotPattern, diffract, orient, overlap
-from friedel.simulate.noise import Noise, dim_spots, distort, draw_noise, expose, pattern_rng
-from friedel.simulate.render import MIN_BLUR_PX, SpotShape, render
+from friedel.simulate.patterns.detector import Detector, electrons_of
+from friedel.simulate.patterns.diffraction import SpotPattern, diffract, orient, overlap
+from friedel.simulate.patterns.noise import Noise, dim_spots, distort, draw_noise, expose, pattern_rng
+from friedel.simulate.patterns.render import MIN_BLUR_PX, SpotShape, render
 
 SEED = 0
 SHAPE = (128, 128)

@@ -17,11 +17,11 @@ from friedel.report.colours import MIXED, NONE, phase_colours
 from friedel.report.maps import phase_rgb
 from friedel.report.scale_bar import add_scale_bar
 from friedel.report.style import in_house_style, without_ticks
-from friedel.simulate.acquisition import Acquisition, simulate_scan
-from friedel.simulate.faults import diffract_stack, draw_stack
-from friedel.simulate.noise import Noise, expose, pattern_rng
-from friedel.simulate.render import SpotShape, render
-from friedel.simulate.sample import cathode_sample, voronoi_sample
+from friedel.simulate.patterns.acquisition import Acquisition, simulate_scan
+from friedel.simulate.patterns.faults import diffract_stack, draw_stack
+from friedel.simulate.patterns.noise import Noise, expose, pattern_rng
+from friedel.simulate.patterns.render import SpotShape, render
+from friedel.simulate.patterns.sample import cathode_sample, voronoi_sample
 
 SEED = 0
 DOSE = 20_000.0

@@ -20,11 +20,11 @@ from friedel.nets.denoise import ScanDenoiser
 from friedel.nets.detector import map_spots, read_map
 from friedel.nets.inference import Network, load_network
 from friedel.patterns.survey import Survey, survey_scan
-from friedel.pipeline.scan_choices import tuned_detector
-from friedel.pipeline.scan_result import ScanOptions
+from friedel.pipeline.scans.choices import tuned_detector
+from friedel.pipeline.scans.result import ScanOptions
 from friedel.report.style import in_house_style, without_ticks
-from friedel.simulate.scan import ScanOptions as Simulated
-from friedel.simulate.scan import simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions as Simulated
+from friedel.simulate.patterns.scan import simulate_nmc811_scan
 from friedel.spots.dog import filter_stack, find_spots
 
 

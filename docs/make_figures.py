@@ -11,10 +11,10 @@ from picture_files import save
 import friedel as fr
 from friedel.io import write_series
 from friedel.pipeline.figures import figure_of_pattern, figure_of_scan, figure_of_series
-from friedel.pipeline.series import map_whole_series
-from friedel.simulate.micrograph import SEI_PHASES
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
-from friedel.simulate.series import sei_series, simulate_frame
+from friedel.pipeline.series.road import map_whole_series
+from friedel.simulate.micrographs.micrograph import SEI_PHASES
+from friedel.simulate.micrographs.series import sei_series, simulate_frame
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 #: Electrons per pattern of the scan, and a position where O3 and O1 lie on one another.
 DOSE, STACKED = 1000.0, (17, 3)

@@ -15,8 +15,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 import friedel as fr
-from friedel.simulate.micrograph import sei_micrograph
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.micrographs.micrograph import sei_micrograph
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 SEI = ("li", "lif", "li2o", "li2co3")
 NMC = ("nmc811-o3", "nmc811-o1")

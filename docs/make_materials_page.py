@@ -16,9 +16,9 @@ from pathlib import Path
 
 from friedel.crystal import chemical_formula
 from friedel.crystal.prototypes import LEFT_OUT
-from friedel.simulate.dataset import MAX_ZONE_INDEX, ZONE_REACH_INV_A, PairOptions
-from friedel.simulate.dataset_store import read_manifest, write_dataset
-from friedel.simulate.materials import SYSTEMS, TEST_PHASES, Material, load_materials, select_materials
+from friedel.simulate.training.dataset import MAX_ZONE_INDEX, ZONE_REACH_INV_A, PairOptions
+from friedel.simulate.training.materials import SYSTEMS, TEST_PHASES, Material, load_materials, select_materials
+from friedel.simulate.training.store import read_manifest, write_dataset
 
 SPLITS = ("train", "validation", "test")
 ORIGINS = ("library", "prototype", "isotype")
@@ -68,7 +68,7 @@ LAYOUT = """
   and every draw of the noise.
 - A pair hangs on the seed, its material and its zone axis alone. The same command gives the same bytes, with any
   number of `--jobs`, and after being killed and resumed with `--resume`.
-- `friedel.simulate.dataset.pairs` makes the same pairs on the fly; its `repeat` draws new settings each time.
+- `friedel.simulate.training.dataset.pairs` makes the same pairs on the fly; its `repeat` draws new settings each time.
 """
 
 

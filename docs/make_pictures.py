@@ -15,15 +15,15 @@ from matplotlib.patches import Patch
 from picture_files import save
 
 import friedel as fr
-from friedel.identify.components import MicrographResult
-from friedel.pipeline.scan_result import HexagonFindings, ScanResult
+from friedel.identify.grains.components import MicrographResult
+from friedel.pipeline.scans.result import HexagonFindings, ScanResult
 from friedel.report.colours import MIXED, NONE, phase_colours
 from friedel.report.diffraction import Outline, Ring, plot_diffractogram, plot_pattern, plot_radius_histogram
 from friedel.report.maps import phase_rgb, plot_phase_map, plot_phase_overlay
 from friedel.report.scale_bar import add_scale_bar
 from friedel.report.style import in_house_style, without_ticks
-from friedel.simulate.micrograph import sei_micrograph
-from friedel.simulate.scan import simulate_nmc811_scan
+from friedel.simulate.micrographs.micrograph import sei_micrograph
+from friedel.simulate.patterns.scan import simulate_nmc811_scan
 
 SEED = 0
 #: A position of the demo scan where O3 and O1 lie on one another, and one of pure O1.

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from friedel.core.phase_map import PhaseMap
     from friedel.core.spots import Spots
     from friedel.crystal import load_phase, load_phases, phase_names
-    from friedel.identify.components import ComponentOptions, map_micrograph
+    from friedel.identify.grains.components import ComponentOptions, map_micrograph
     from friedel.io import ReadOptions, inspect, read, write_micrograph, write_scan
     from friedel.pipeline.recipe import Recipe, load_recipe
     from friedel.pipeline.run import run_recipe
-    from friedel.pipeline.run_files import load_phase_map, load_spots, load_summary
-    from friedel.pipeline.scan import analyse_scan
-    from friedel.pipeline.scan_result import ScanOptions
+    from friedel.pipeline.runs.files import load_phase_map, load_spots, load_summary
+    from friedel.pipeline.scans.result import ScanOptions
+    from friedel.pipeline.scans.road import analyse_scan
     from friedel.spots.dog import Dog
 
 _HOMES = {
@@ -28,13 +28,13 @@ _HOMES = {
     "core.phase_map": ("PhaseMap",),
     "core.spots": ("Spots",),
     "crystal": ("load_phase", "load_phases", "phase_names"),
-    "identify.components": ("ComponentOptions", "map_micrograph"),
+    "identify.grains.components": ("ComponentOptions", "map_micrograph"),
     "io": ("ReadOptions", "inspect", "read", "write_micrograph", "write_scan"),
     "pipeline.recipe": ("Recipe", "load_recipe"),
     "pipeline.run": ("run_recipe",),
-    "pipeline.run_files": ("load_phase_map", "load_spots", "load_summary"),
-    "pipeline.scan": ("analyse_scan",),
-    "pipeline.scan_result": ("ScanOptions",),
+    "pipeline.runs.files": ("load_phase_map", "load_spots", "load_summary"),
+    "pipeline.scans.road": ("analyse_scan",),
+    "pipeline.scans.result": ("ScanOptions",),
     "spots.dog": ("Dog",),
 }
 

@@ -13,8 +13,8 @@ from friedel.cli.main import app
 from friedel.core.images import Micrograph, PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.io import write_micrograph, write_scan
-from friedel.simulate.micrograph import sei_micrograph
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.micrographs.micrograph import sei_micrograph
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 SMALL_SCAN = ScanOptions(
     scan_shape=(8, 10), pattern_shape=(96, 96), step_inv_a=0.022, dose_electrons=5000.0, descan_px=0.0

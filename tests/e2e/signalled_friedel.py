@@ -13,7 +13,7 @@ from typing import Any
 
 from friedel.cli.main import app
 from friedel.core import blocks
-from friedel.pipeline.run_folder import RunFolder
+from friedel.pipeline.runs.folder import RunFolder
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typer.testing import Result
 import friedel as fr
 from friedel.core.images import Micrograph, PatternScan
 from friedel.core.phase_map import PhaseMap
-from friedel.pipeline.provenance import sha256_of
+from friedel.pipeline.runs.provenance import sha256_of
 
 Friedel = Callable[..., Result]
 Refused = Callable[..., str]

@@ -15,8 +15,8 @@ from typer.testing import Result
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph
 from friedel.io import write_micrograph
-from friedel.pipeline import batch
-from friedel.pipeline.batch import BatchEntry, finished_summary, folder_names
+from friedel.pipeline.batches import batch
+from friedel.pipeline.batches.batch import BatchEntry, finished_summary, folder_names
 from friedel.pipeline.recipe import Recipe, load_recipe, parse_recipe
 from friedel.pipeline.run import RunOptions
 

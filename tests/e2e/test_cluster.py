@@ -13,7 +13,7 @@ from friedel.core.errors import FriedelError
 from friedel.pipeline import workers
 from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.run import RunOptions
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 
 def test_cluster_gives_the_same_map_as_one_process(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typer.testing import Result
 
 from friedel.core.images import Micrograph, PatternScan
 from friedel.core.phase_map import PhaseMap
-from friedel.pipeline.run_files import load_phase_map, write_phase_map
+from friedel.pipeline.runs.files import load_phase_map, write_phase_map
 
 Friedel = Callable[..., Result]
 

@@ -19,14 +19,14 @@ from friedel.core.images import Micrograph, MicrographSeries
 from friedel.crystal import load_phases
 from friedel.io import write_series
 from friedel.pipeline.region import find_region
-from friedel.pipeline.series import MemoryStore, SeriesResult, analyse_series
-from friedel.pipeline.series_options import SeriesOptions
-from friedel.simulate.camera import Exposure
-from friedel.simulate.grains import Grain, star_region
-from friedel.simulate.imaging import Imaging
-from friedel.simulate.optics import Optics
-from friedel.simulate.sampling import Sampling
-from friedel.simulate.series import ChangingGrain, SimulatedSeries, areas_px, simulate_frame
+from friedel.pipeline.series.options import SeriesOptions
+from friedel.pipeline.series.road import MemoryStore, SeriesResult, analyse_series
+from friedel.simulate.micrographs.camera import Exposure
+from friedel.simulate.micrographs.grains import Grain, star_region
+from friedel.simulate.micrographs.imaging import Imaging
+from friedel.simulate.micrographs.optics import Optics
+from friedel.simulate.micrographs.sampling import Sampling
+from friedel.simulate.micrographs.series import ChangingGrain, SimulatedSeries, areas_px, simulate_frame
 
 Friedel = Callable[..., Result]
 ResultsOf = Callable[[Path], dict[str, bytes]]

@@ -18,12 +18,12 @@ from friedel.core.errors import FileError, RunFolderError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph
 from friedel.io import write_micrograph
-from friedel.pipeline import watch as watching
-from friedel.pipeline.batch import BatchEntry
+from friedel.pipeline.batches import watch as watching
+from friedel.pipeline.batches.batch import BatchEntry
+from friedel.pipeline.batches.watch import WatchOptions, watch
 from friedel.pipeline.recipe import Recipe, parse_recipe
 from friedel.pipeline.run import RunOptions
-from friedel.pipeline.run_files import Summary, write_summary
-from friedel.pipeline.watch import WatchOptions, watch
+from friedel.pipeline.runs.files import Summary, write_summary
 
 LOOKS = WatchOptions(poll_s=1.0, settle_looks=2, give_up_looks=4)
 

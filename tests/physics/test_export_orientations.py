@@ -11,7 +11,7 @@ import pytest
 from friedel.core.arrays import FloatArray
 from friedel.core.errors import CorruptFileError
 from friedel.crystal import Crystal, load_phase, space_group, zone_axes, zone_net
-from friedel.identify.zones import turned
+from friedel.identify.lattices.zones import turned
 from friedel.report.orientation_map import (
     OrientationMap,
     OrientedPhase,

@@ -10,9 +10,9 @@ import pytest
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph
 from friedel.crystal import load_phases
-from friedel.identify.components import ComponentOptions, map_micrograph
-from friedel.identify.spacings import match_spacings, phase_spacings
-from friedel.simulate.micrograph import SEI_PHASES, sei_micrograph
+from friedel.identify.grains.components import ComponentOptions, map_micrograph
+from friedel.identify.grains.spacings import match_spacings, phase_spacings
+from friedel.simulate.micrographs.micrograph import SEI_PHASES, sei_micrograph
 
 SEI = load_phases(SEI_PHASES)
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from friedel.crystal import load_phase, zone_net
-from friedel.identify.distortion import fit_stretch
-from friedel.identify.grain_evidence import hypotheses
-from friedel.identify.joint import Candidates, JointMatch, match_grains
-from friedel.identify.phase_model import cubic_models, in_plane, phase_model, zone_of
-from friedel.identify.plane_fit import EvidenceOptions, GrainSpots
+from friedel.identify.grains.distortion import fit_stretch
+from friedel.identify.grains.evidence import hypotheses
+from friedel.identify.grains.joint import Candidates, JointMatch, match_grains
+from friedel.identify.grains.phase_model import cubic_models, in_plane, phase_model, zone_of
+from friedel.identify.grains.plane_fit import EvidenceOptions, GrainSpots
 
 ANNULUS = (0.2, 0.85)
 LOG_RANGE = math.log(ANNULUS[1] / ANNULUS[0])

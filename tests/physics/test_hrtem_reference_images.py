@@ -14,7 +14,7 @@ from friedel.core.arrays import BoolArray, FloatArray
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph
 from friedel.crystal import load_phases
-from friedel.identify.components import map_micrograph
+from friedel.identify.grains.components import map_micrograph
 from friedel.patterns.diffractogram import diffractogram
 from friedel.spots.cfar import Cfar
 

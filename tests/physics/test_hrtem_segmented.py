@@ -8,11 +8,11 @@ import pytest
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph, Pattern
 from friedel.crystal import load_phases
-from friedel.identify.components import ComponentOptions, map_micrograph
+from friedel.identify.grains.components import ComponentOptions, map_micrograph
 from friedel.nets.segmenter import SegmentDetector, Segmenter, load_segmenter, map_spectrum
 from friedel.patterns.diffractogram import diffractogram
 from friedel.patterns.radial import radial_peaks, radial_profile
-from friedel.simulate.micrograph import SEI_PHASES, sei_micrograph
+from friedel.simulate.micrographs.micrograph import SEI_PHASES, sei_micrograph
 from friedel.spots.noise_floor import noise_floor
 
 STEP_A, ANNULUS = 0.3, (0.15, 1.0)

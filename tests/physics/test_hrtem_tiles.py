@@ -9,10 +9,10 @@ from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph
 from friedel.crystal import load_phases
-from friedel.identify.components import ComponentOptions, map_micrograph
-from friedel.identify.local_maps import local_maps, to_image
+from friedel.identify.grains.components import ComponentOptions, map_micrograph
+from friedel.identify.grains.local_maps import local_maps, to_image
 from friedel.patterns.tiles import tile
-from friedel.simulate.micrograph import SEI_PHASES, sei_micrograph
+from friedel.simulate.micrographs.micrograph import SEI_PHASES, sei_micrograph
 
 SEI = load_phases(SEI_PHASES)
 

@@ -12,15 +12,15 @@ from friedel.core.arrays import FloatArray
 from friedel.core.beam import Beam
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import Crystal, PhaseSet, load_phase, load_phases, zone_frame
-from friedel.identify.count_maps import CountMaps, map_counts
-from friedel.identify.count_matching import CountOptions, PhaseEvidence, weigh_phases
-from friedel.identify.free_lattice import free_lattice_evidence
-from friedel.identify.presence import CALIBRATION, posterior_of, presence_of
-from friedel.identify.template_bank import TemplateBank, build_bank
+from friedel.identify.counts.free_lattice import free_lattice_evidence
+from friedel.identify.counts.maps import CountMaps, map_counts
+from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
+from friedel.identify.counts.presence import CALIBRATION, posterior_of, presence_of
+from friedel.identify.counts.template_bank import TemplateBank, build_bank
 from friedel.identify.zone_names import name_orientations
-from friedel.simulate.diffraction import SpotPattern, diffract, orient, overlap
-from friedel.simulate.noise import Noise, expose
-from friedel.simulate.render import SpotShape, render
+from friedel.simulate.patterns.diffraction import SpotPattern, diffract, orient, overlap
+from friedel.simulate.patterns.noise import Noise, expose
+from friedel.simulate.patterns.render import SpotShape, render
 from friedel.spots.dog import Dog, filter_stack, find_spots
 
 PHASES = load_phases(["nmc811-o3", "nmc811-o1"])

@@ -8,7 +8,7 @@ import pytest
 from friedel.core.arrays import FloatArray
 from friedel.core.errors import DataError
 from friedel.core.spots import Spots
-from friedel.identify.hexagon import HexagonOptions, Hexagons, fit_hexagons
+from friedel.identify.hexagons.lattice import HexagonOptions, Hexagons, fit_hexagons
 
 ANNULUS = (0.3, 0.85)
 SIGMA = 0.003

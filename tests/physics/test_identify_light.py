@@ -8,9 +8,9 @@ from scipy import stats
 
 from friedel.core.beam import Beam
 from friedel.crystal import load_phases
-from friedel.identify.brightness import Brightness, expected_shares
-from friedel.identify.light import BACKGROUND_SIGMA, log_evidence
-from friedel.simulate.diffraction import diffract, orient
+from friedel.identify.counts.brightness import Brightness, expected_shares
+from friedel.identify.counts.light import BACKGROUND_SIGMA, log_evidence
+from friedel.simulate.patterns.diffraction import diffract, orient
 
 
 @pytest.mark.parametrize("shape", [1.0, 4.0, 16.0])

@@ -7,8 +7,8 @@ import pytest
 
 from friedel.core.beam import Beam
 from friedel.crystal import PhaseSet, load_phases, zone_net
+from friedel.identify.counts.template_bank import affordable_spacing_deg, build_bank
 from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
-from friedel.identify.template_bank import affordable_spacing_deg, build_bank
 from friedel.identify.zone_names import name_orientations
 
 CUBIC, LAYERED, MONOCLINIC = load_phases(["lif", "nmc811-o3", "li2co3"]).crystals

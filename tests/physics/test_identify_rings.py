@@ -8,9 +8,9 @@ import pytest
 from friedel.core.arrays import AnyArray, FloatArray
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import load_phases
-from friedel.identify.hexagon import HexagonOptions, Hexagons, fit_hexagons
-from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence, measure_rings, presence_from_rings
-from friedel.identify.rings import HexagonalZone, hexagonal_zones, learn_rings
+from friedel.identify.hexagons.lattice import HexagonOptions, Hexagons, fit_hexagons
+from friedel.identify.hexagons.presence import RING_TOLERANCE, RingEvidence, measure_rings, presence_from_rings
+from friedel.identify.hexagons.rings import HexagonalZone, hexagonal_zones, learn_rings
 from friedel.spots.dog import Dog, filter_stack, find_spots
 
 ANNULUS = (0.33, 0.82)

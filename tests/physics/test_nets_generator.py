@@ -32,10 +32,10 @@ from friedel.nets.training.noise import (  # noqa: E402
 )
 from friedel.nets.training.render import invert_about, render_spots, spread_disks  # noqa: E402
 from friedel.patterns.repair import estimate_gain, remove_spikes  # noqa: E402
-from friedel.simulate.detector import Detector, electrons_of  # noqa: E402
-from friedel.simulate.diffraction import SpotPattern, diffract, orient  # noqa: E402
-from friedel.simulate.noise import Noise, NoiseRanges, count, distort, draw_noise, expect  # noqa: E402
-from friedel.simulate.render import SpotShape, render  # noqa: E402
+from friedel.simulate.patterns.detector import Detector, electrons_of  # noqa: E402
+from friedel.simulate.patterns.diffraction import SpotPattern, diffract, orient  # noqa: E402
+from friedel.simulate.patterns.noise import Noise, NoiseRanges, count, distort, draw_noise, expect  # noqa: E402
+from friedel.simulate.patterns.render import SpotShape, render  # noqa: E402
 
 SHAPE = (96, 112)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import friedel as fr
-from friedel.identify.components import CLEAR_LEAD, with_doubt
-from friedel.identify.zone_map import Distortion, undistorted
-from friedel.pipeline.scan_result import LatticeFindings
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.identify.grains.components import CLEAR_LEAD, with_doubt
+from friedel.identify.lattices.zone_map import Distortion, undistorted
+from friedel.pipeline.scans.result import LatticeFindings
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,19 @@ from friedel.core.grids import RealGrid, ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.crystal import load_phases
-from friedel.identify.count_matching import CountOptions
+from friedel.identify.counts.matching import CountOptions
 from friedel.io import write_scan
+from friedel.pipeline.progress import BlockStore
 from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.region import crop_scan, find_region
 from friedel.pipeline.run import RunOptions, run_recipe
-from friedel.pipeline.run_files import load_phase_map
-from friedel.pipeline.scan import ScanOptions, analyse_scan, find_scan_spots
-from friedel.pipeline.scan_blocks import BlockStore
-from friedel.pipeline.scan_counts import CountFindings
-from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
+from friedel.pipeline.runs.files import load_phase_map
+from friedel.pipeline.scans.counts import CountFindings
+from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanResult
+from friedel.pipeline.scans.road import ScanOptions, analyse_scan, find_scan_spots
 from friedel.pipeline.workers import workers
-from friedel.simulate.scan import ScanOptions as Simulated
-from friedel.simulate.scan import simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions as Simulated
+from friedel.simulate.patterns.scan import simulate_nmc811_scan
 
 CATHODE = load_phases(["nmc811-o3", "nmc811-o1"])
 #: A coarser bank of templates, to be quick.

@@ -9,7 +9,7 @@ from friedel.core.errors import CalibrationError
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.crystal import load_phases
-from friedel.pipeline.scan_choices import Template, annulus_of_phases
+from friedel.pipeline.scans.choices import Template, annulus_of_phases
 
 CATHODE = load_phases(["nmc811-o3", "nmc811-o1"])
 TEMPLATES: list[Template] = ["hexagon", "lattice", "counts"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from friedel.core.errors import DataError
-from friedel.identify.onsets import LEAST_CHANCE, find_rises, judge_rises, rise_statistics, tail_probability
+from friedel.identify.series.onsets import LEAST_CHANCE, find_rises, judge_rises, rise_statistics, tail_probability
 
 #: How the amplitude grows with frames since the onset, as a share of its last.
 GROWTHS = {

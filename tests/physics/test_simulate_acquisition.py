@@ -11,10 +11,10 @@ from friedel.core.arrays import FloatArray
 from friedel.core.beam import Beam
 from friedel.core.errors import DataError
 from friedel.crystal import load_phase, load_phases, zone_net
-from friedel.simulate.acquisition import Acquisition, SimulatedScan, simulate_scan
-from friedel.simulate.noise import Noise
-from friedel.simulate.pattern_set import Draws, simulate_patterns
-from friedel.simulate.sample import Layer, Region, Sample, cathode_sample, smooth_field, voronoi_sample
+from friedel.simulate.patterns.acquisition import Acquisition, SimulatedScan, simulate_scan
+from friedel.simulate.patterns.noise import Noise
+from friedel.simulate.patterns.sample import Layer, Region, Sample, cathode_sample, smooth_field, voronoi_sample
+from friedel.simulate.training.pattern_set import Draws, simulate_patterns
 
 GOLD, O3, O1 = (load_phase(name) for name in ("au", "nmc811-o3", "nmc811-o1"))
 QUICK = Acquisition(pattern_shape=(56, 64), step_inv_a=0.036, noise=Noise(dose_electrons=2e5), descan_px=0.0)

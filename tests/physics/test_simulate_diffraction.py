@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from friedel.core.arrays import FloatArray
 from friedel.core.beam import Beam
 from friedel.crystal import load_phase, zone_axes, zone_frame, zone_net
-from friedel.simulate.diffraction import SpotPattern, diffract, orient
+from friedel.simulate.patterns.diffraction import SpotPattern, diffract, orient
 
 BEAM = Beam(300.0)
 GOLD = orient(load_phase("au"), (0, 0, 1), 1.2)

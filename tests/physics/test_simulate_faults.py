@@ -10,9 +10,9 @@ import pytest
 from friedel.core.beam import Beam
 from friedel.core.errors import CrystalError, DataError
 from friedel.crystal import Crystal, load_phase, space_group, structure_factors, unit_cell_atoms
-from friedel.simulate.bloch import extinction_inv_a
-from friedel.simulate.diffraction import SpotPattern, diffract, orient
-from friedel.simulate.faults import Stack, diffract_stack, draw_stack, stack_factors
+from friedel.simulate.patterns.bloch import extinction_inv_a
+from friedel.simulate.patterns.diffraction import SpotPattern, diffract, orient
+from friedel.simulate.patterns.faults import Stack, diffract_stack, draw_stack, stack_factors
 
 BEAM = Beam(300.0)
 O3 = load_phase("nmc811-o3")

@@ -9,7 +9,7 @@ import pytest
 
 from friedel.core.beam import Beam
 from friedel.crystal import Crystal, load_phase
-from friedel.simulate.diffraction import SpotPattern, diffract, orient
+from friedel.simulate.patterns.diffraction import SpotPattern, diffract, orient
 
 Indices = tuple[int, int, int]
 

@@ -21,7 +21,14 @@ from friedel.crystal import (  # fmt: skip
     reflections,
     unit_cell_atoms,
 )
-from friedel.simulate.materials import SYSTEMS, TEST_PHASES, Material, load_materials, select_materials, split_of
+from friedel.simulate.training.materials import (
+    SYSTEMS,
+    TEST_PHASES,
+    Material,
+    load_materials,
+    select_materials,
+    split_of,
+)
 
 pytest.importorskip("pymatgen", reason="the prototypes come with pymatgen, extra train")
 

@@ -10,13 +10,13 @@ from scipy import fft, optimize
 
 from friedel.core.beam import Beam
 from friedel.crystal import load_phase, scattering_factor_a, unit_cell_atoms, zone_net
-from friedel.simulate.camera import Exposure, expose
-from friedel.simulate.grains import Grain, Region, beams_of, star_region
-from friedel.simulate.imaging import Imaging, image_spectrum
-from friedel.simulate.micrograph import simulate_micrograph
-from friedel.simulate.optics import Optics, displacement_a
-from friedel.simulate.sampling import Sampling
-from friedel.simulate.specimen import Specimen, film_spectrum, phase_shift
+from friedel.simulate.micrographs.camera import Exposure, expose
+from friedel.simulate.micrographs.grains import Grain, Region, beams_of, star_region
+from friedel.simulate.micrographs.imaging import Imaging, image_spectrum
+from friedel.simulate.micrographs.micrograph import simulate_micrograph
+from friedel.simulate.micrographs.optics import Optics, displacement_a
+from friedel.simulate.micrographs.sampling import Sampling
+from friedel.simulate.micrographs.specimen import Specimen, film_spectrum, phase_shift
 
 LIF = load_phase("lif")
 STILL = Optics(focal_spread_a=0.0, semi_convergence_mrad=0.0)

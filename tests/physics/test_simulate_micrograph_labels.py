@@ -11,16 +11,16 @@ import pytest
 from friedel.core.errors import DataError
 from friedel.crystal import load_phase, load_phases
 from friedel.patterns.diffractogram import FftOptions, diffractogram, window_1d
-from friedel.simulate.camera import Exposure
-from friedel.simulate.grains import Grain, Region, region_of, star_region, voronoi_regions
-from friedel.simulate.imaging import Imaging
-from friedel.simulate.labelled_micrographs import Variety, labelled_micrograph, labelled_micrographs
-from friedel.simulate.micrograph import simulate_micrograph
-from friedel.simulate.micrograph_truth import spot_arrays, spot_mask
-from friedel.simulate.optics import Optics
-from friedel.simulate.sampling import Sampling
-from friedel.simulate.specimen import Specimen
-from friedel.simulate.spot_labels import peak_spread_px
+from friedel.simulate.micrographs.camera import Exposure
+from friedel.simulate.micrographs.grains import Grain, Region, region_of, star_region, voronoi_regions
+from friedel.simulate.micrographs.imaging import Imaging
+from friedel.simulate.micrographs.micrograph import simulate_micrograph
+from friedel.simulate.micrographs.optics import Optics
+from friedel.simulate.micrographs.sampling import Sampling
+from friedel.simulate.micrographs.specimen import Specimen
+from friedel.simulate.micrographs.spot_labels import peak_spread_px
+from friedel.simulate.micrographs.truth import spot_arrays, spot_mask
+from friedel.simulate.training.micrographs import Variety, labelled_micrograph, labelled_micrographs
 
 LIF, CRYSTALS = load_phase("lif"), load_phases(["li", "lif", "li2o", "li2co3", "au", "gap"]).crystals
 SMALL = Variety(shape=(96, 128))

@@ -16,7 +16,7 @@ from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph, MicrographSeries
 from friedel.io import ReadOptions, read, write_series
-from friedel.simulate.series import areas_px, onset_frames, sei_series, simulate_frame, specimen_at
+from friedel.simulate.micrographs.series import areas_px, onset_frames, sei_series, simulate_frame, specimen_at
 
 SHAPE = (120, 150)
 

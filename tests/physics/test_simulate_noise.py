@@ -13,9 +13,9 @@ from scipy.special import ive
 from friedel.core.arrays import FloatArray
 from friedel.core.errors import DataError
 from friedel.core.grids import ReciprocalGrid
-from friedel.simulate.detector import Detector, DetectorRanges, blur, electrons_of, pixel_map, read_out, spread
-from friedel.simulate.diffraction import SpotPattern
-from friedel.simulate.noise import (
+from friedel.simulate.patterns.detector import Detector, DetectorRanges, blur, electrons_of, pixel_map, read_out, spread
+from friedel.simulate.patterns.diffraction import SpotPattern
+from friedel.simulate.patterns.noise import (
     Noise,
     NoiseRanges,
     add_amorphous,

@@ -12,8 +12,8 @@ from friedel.core.beam import Beam
 from friedel.core.errors import DataError
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import load_phase
-from friedel.simulate.diffraction import SpotPattern, diffract, orient
-from friedel.simulate.render import SpotShape, render
+from friedel.simulate.patterns.diffraction import SpotPattern, diffract, orient
+from friedel.simulate.patterns.render import SpotShape, render
 
 SHAPE = (90, 130)
 GRID = ReciprocalGrid((0.02, 0.025), (41.3, 66.8), np.array([[1.02, 0.01], [0.01, 0.97]]))

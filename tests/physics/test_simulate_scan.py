@@ -8,7 +8,7 @@ import pytest
 from friedel.core.arrays import FloatArray
 from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 OPTIONS = ScanOptions(scan_shape=(20, 26), pattern_shape=(96, 100), step_inv_a=0.018, dose_electrons=2000.0)
 

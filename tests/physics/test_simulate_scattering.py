@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from friedel.core.beam import Beam
 from friedel.core.errors import DataError
 from friedel.crystal import load_phase
-from friedel.simulate.bloch import bloch_shares
-from friedel.simulate.diffraction import (
+from friedel.simulate.patterns.bloch import bloch_shares
+from friedel.simulate.patterns.diffraction import (
     Conditions,
     OrientedCrystal,
     Scattering,

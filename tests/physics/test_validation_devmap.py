@@ -13,7 +13,7 @@ from friedel.core.beam import Beam
 from friedel.core.grids import RealGrid, ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.crystal import load_phases
-from friedel.pipeline.scan import ScanOptions, analyse_scan
+from friedel.pipeline.scans.road import ScanOptions, analyse_scan
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph
-from friedel.identify.spacings import match_spacings, reference_spacings
+from friedel.identify.grains.spacings import match_spacings, reference_spacings
 from friedel.patterns.diffractogram import FftOptions, diffractogram
 
 SIDES = st.integers(16, 70)

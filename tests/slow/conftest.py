@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from friedel.io import write_scan
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 
 @pytest.fixture(scope="session")

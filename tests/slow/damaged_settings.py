@@ -27,7 +27,7 @@ from friedel.crystal import read_cif, reflections
 from friedel.nets.cards import dump_card, load_card
 from friedel.nets.inference import load_network
 from friedel.pipeline.recipe import dump_recipe, load_recipe
-from friedel.pipeline.run_files import load_phase_map
+from friedel.pipeline.runs.files import load_phase_map
 
 #: More than this, beside what the libraries take, and the system refuses.
 MEMORY_BYTES = 2**30

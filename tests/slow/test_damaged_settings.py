@@ -14,8 +14,8 @@ from friedel.crystal import load_phases
 from friedel.crystal.cif_text import cif_text
 from friedel.nets.cards import find_card
 from friedel.pipeline.recipe import dump_recipe, parse_recipe
-from friedel.pipeline.run_files import write_phase_map
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.pipeline.runs.files import write_phase_map
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 pytestmark = pytest.mark.slow
 

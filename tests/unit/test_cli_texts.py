@@ -14,7 +14,7 @@ import friedel
 from friedel.cli.main import app
 from friedel.cli.map import _answer
 from friedel.core.grids import ReciprocalGrid
-from friedel.pipeline.run_files import Summary
+from friedel.pipeline.runs.files import Summary
 
 
 def info(path: Path) -> str:

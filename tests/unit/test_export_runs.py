@@ -21,11 +21,10 @@ from friedel.io.maps.hspy import from_hspy
 from friedel.io.maps.netcdf import from_netcdf
 from friedel.io.maps.tiff import from_tiff
 from friedel.pipeline import export as export_module
-from friedel.pipeline import run_pdf
 from friedel.pipeline.export import ENDINGS, export_run
-from friedel.pipeline.provenance import Provenance
 from friedel.pipeline.recipe import dump_recipe, parse_recipe
-from friedel.pipeline.run_files import (
+from friedel.pipeline.runs import pdf as run_pdf
+from friedel.pipeline.runs.files import (
     Summary,
     write_components,
     write_evolution,
@@ -35,7 +34,8 @@ from friedel.pipeline.run_files import (
     write_spots,
     write_summary,
 )
-from friedel.pipeline.run_maps import maps_of_run, phase_map_of
+from friedel.pipeline.runs.maps import maps_of_run, phase_map_of
+from friedel.pipeline.runs.provenance import Provenance
 from friedel.report.orientation_map import euler_angles_rad, from_ang, zone_frames
 
 PHASES = ("nmc811-o3", "lif", "li2co3")

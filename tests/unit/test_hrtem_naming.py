@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from friedel.core.errors import DataError
-from friedel.identify.grain_groups import group_by_place
-from friedel.identify.spacings import SpacingOptions, match_spacings, reference_spacings, spot_name
+from friedel.identify.grains.groups import group_by_place
+from friedel.identify.grains.spacings import SpacingOptions, match_spacings, reference_spacings, spot_name
 
 HKL = np.array([[1, 0, 0], [1, 1, 0], [2, 0, 0]])
 

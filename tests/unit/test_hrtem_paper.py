@@ -11,7 +11,7 @@ from scipy.spatial.distance import directed_hausdorff
 from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid, ReciprocalGrid
 from friedel.core.images import Micrograph, Pattern
-from friedel.identify.component_table import feature_size_px
+from friedel.identify.grains.table import feature_size_px
 from friedel.patterns.diffractogram import diffractogram
 from friedel.patterns.radial import radial_peaks, radial_profile, within
 from friedel.spots.segmentation import binary_cross_entropy, score_mask, spot_contrast

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from friedel.core.errors import DataError
-from friedel.identify.watershed import PAPER, WatershedOptions, half_height_mask, otsu, segment
+from friedel.identify.grains.watershed import PAPER, WatershedOptions, half_height_mask, otsu, segment
 
 
 def rayleigh(shape: tuple[int, int], width_px: float, seed: int) -> np.ndarray:

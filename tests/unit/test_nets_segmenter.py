@@ -25,7 +25,7 @@ from friedel.nets.training.pictures import find_pairs, marked, set_aside, speckl
 from friedel.nets.training.recipe import SegmenterRecipe  # noqa: E402
 from friedel.nets.training.segmenter import learn_from_pictures, learn_from_simulations  # noqa: E402
 from friedel.nets.training.spectra import Spectrum, load_spectrum, turned, write_spectra  # noqa: E402
-from friedel.simulate.labelled_micrographs import Variety  # noqa: E402
+from friedel.simulate.training.micrographs import Variety  # noqa: E402
 
 TINY = SegmenterRecipe(
     architecture=Architecture("unet", 4, 2, 2), steps=4, batch=2, crop_px=64, warm_up=1, validate_every=4,

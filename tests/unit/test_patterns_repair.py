@@ -9,7 +9,7 @@ from friedel.core.arrays import AnyArray, FloatArray
 from friedel.patterns import repair
 from friedel.patterns.masks import find_shadow
 from friedel.patterns.repair import estimate_gain, find_bad_pixels, remove_spikes
-from friedel.simulate.scan import ScanOptions, simulate_nmc811_scan
+from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 SHAPE = (64, 70)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from friedel.core.errors import RunFolderError
-from friedel.pipeline import run_folder
-from friedel.pipeline.run_folder import RunFolder, is_run, open_run, writing_to
+from friedel.pipeline.runs import folder as run_folder
+from friedel.pipeline.runs.folder import RunFolder, is_run, open_run, writing_to
 
 KEY = {"recipe": "abc", "input": "def"}
 
@@ -143,7 +143,7 @@ def test_second_run_on_the_same_folder_is_refused_while_the_first_lasts(tmp_path
     path = tmp_path / "run"
     with open_run(path, KEY) as run:
         fill(run)
-        code = "import sys; from friedel.pipeline.run_folder import open_run\nwith open_run(sys.argv[1], {}): pass"
+        code = "import sys; from friedel.pipeline.runs.folder import open_run\nwith open_run(sys.argv[1], {}): pass"
         other = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
         assert "is being made by another run" in other.stderr
         with pytest.raises(RunFolderError, match="another run"), open_run(path, KEY):
@@ -154,7 +154,7 @@ def test_second_run_on_the_same_folder_is_refused_while_the_first_lasts(tmp_path
 
 def test_killed_run_does_not_lock_the_folder_for_ever(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from friedel.pipeline.run_folder import open_run\n"
+        "import os, sys; from friedel.pipeline.runs.folder import open_run\n"
         "with open_run(sys.argv[1], {'recipe': 'abc', 'input': 'def'}) as run:\n"
         "    run.save_block(0, {}); os.kill(os.getpid(), 9)"
     )

@@ -9,7 +9,7 @@ import pytest
 from friedel.core.grids import RealGrid
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
-from friedel.pipeline.run_files import (
+from friedel.pipeline.runs.files import (
     COMPONENT_COLUMNS,
     Summary,
     write_components,
@@ -17,7 +17,7 @@ from friedel.pipeline.run_files import (
     write_spots,
     write_summary,
 )
-from friedel.pipeline.run_folder import RUN_ENTRIES
+from friedel.pipeline.runs.folder import RUN_ENTRIES
 
 DOCS = Path(__file__).parents[2] / "docs" / "run-folder.md"
 

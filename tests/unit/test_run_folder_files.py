@@ -14,9 +14,8 @@ from friedel.core.errors import DataError, FileError, RunFolderError
 from friedel.core.grids import RealGrid
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
-from friedel.pipeline import run_files
-from friedel.pipeline.provenance import collect_provenance, sha256_of, sha256_of_text
-from friedel.pipeline.run_files import (
+from friedel.pipeline.runs import files as run_files
+from friedel.pipeline.runs.files import (
     COMPONENT_COLUMNS,
     EVOLUTION_COLUMNS,
     Summary,
@@ -30,6 +29,7 @@ from friedel.pipeline.run_files import (
     write_spots,
     write_summary,
 )
+from friedel.pipeline.runs.provenance import collect_provenance, sha256_of, sha256_of_text
 
 
 def a_map(seed: int = 0, shape: tuple[int, int] = (5, 7), grid: RealGrid | None = None) -> PhaseMap:

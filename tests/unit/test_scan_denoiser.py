@@ -8,8 +8,8 @@ import pytest
 from friedel.core.grids import RealGrid, ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.patterns.survey import Survey, survey_scan
-from friedel.pipeline.scan_choices import choose_denoiser
-from friedel.pipeline.scan_result import ScanOptions
+from friedel.pipeline.scans.choices import choose_denoiser
+from friedel.pipeline.scans.result import ScanOptions
 
 SHAPE, CENTRE = (48, 64), (23.0, 33.0)
 

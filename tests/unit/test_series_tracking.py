@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from friedel.core.spots import Spots
-from friedel.identify.tracking import link_spots
+from friedel.identify.series.tracking import link_spots
 
 
 def spots(k: list[tuple[float, float]], snr: list[float] | None = None) -> Spots:

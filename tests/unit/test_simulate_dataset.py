@@ -21,14 +21,14 @@ from friedel.core.beam import Beam
 from friedel.core.errors import DataError, FileError
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import load_phase, zone_net
-from friedel.simulate.dataset import PairOptions, make_pair, pairs, training_zones
-from friedel.simulate.dataset_store import load_pairs, read_manifest, write_dataset
-from friedel.simulate.detector import DetectorRanges
-from friedel.simulate.diffraction import diffract, orient
-from friedel.simulate.materials import Material, composition, load_materials
-from friedel.simulate.noise import NoiseRanges
+from friedel.simulate.patterns.detector import DetectorRanges
+from friedel.simulate.patterns.diffraction import diffract, orient
+from friedel.simulate.patterns.noise import NoiseRanges
+from friedel.simulate.patterns.render import SpotShape, render
 from friedel.simulate.ranges import Range
-from friedel.simulate.render import SpotShape, render
+from friedel.simulate.training.dataset import PairOptions, make_pair, pairs, training_zones
+from friedel.simulate.training.materials import Material, composition, load_materials
+from friedel.simulate.training.store import load_pairs, read_manifest, write_dataset
 
 NEVER = Range(0.0, 0.0, chance=0.0)
 #: Nothing but counting statistics.

@@ -19,7 +19,7 @@ import tifffile
 from stripping_proxy import PREFIX, stripping_proxy
 
 import friedel as fr
-from friedel.pipeline.run_files import load_phase_map
+from friedel.pipeline.runs.files import load_phase_map
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [

@@ -20,8 +20,8 @@ import friedel as fr
 from friedel.core import blocks
 from friedel.core.errors import FriedelError
 from friedel.pipeline.recipe import parse_recipe
-from friedel.pipeline.run_files import load_phase_map
-from friedel.pipeline.run_folder import RunFolder
+from friedel.pipeline.runs.files import load_phase_map
+from friedel.pipeline.runs.folder import RunFolder
 from friedel.web.evidence import evidence_at
 from friedel.web.partial import partial_map
 from friedel.web.recipes import python_of

@@ -15,7 +15,7 @@ from friedel.cli.kinds import warn_of_ignored
 from friedel.cli.progress import progress_bars
 
 if TYPE_CHECKING:
-    from friedel.pipeline.batch import BatchEntry
+    from friedel.pipeline.batches.batch import BatchEntry
     from friedel.pipeline.recipe import Recipe
     from friedel.pipeline.run import RunOptions
 
@@ -54,8 +54,8 @@ def map_many(
     files takes are told.
     """
     from friedel.crystal import load_phases
-    from friedel.pipeline.batch import folder_names, run_batch
-    from friedel.pipeline.batch_report import write_batch
+    from friedel.pipeline.batches.batch import folder_names, run_batch
+    from friedel.pipeline.batches.report import write_batch
 
     absolute = [Path(path).absolute() for path in paths]
     recipes = {name: recipe_for(path) for name, path in zip(folder_names(absolute), paths, strict=True)}

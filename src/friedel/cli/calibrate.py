@@ -36,7 +36,7 @@ def calibrate(
     with friendly_errors(debug=debug):
         from friedel.core.errors import naming
         from friedel.crystal import load_phase, load_phases
-        from friedel.pipeline.calibrate import calibrate_scan, write_calibration
+        from friedel.pipeline.scans.calibrate import calibrate_scan, write_calibration
 
         require_new(out)
         names = phase_list(phases)

@@ -120,9 +120,9 @@ def spots(
     """Find the spots of a scan."""
     with friendly_errors(debug=debug):
         from friedel.core.errors import naming
-        from friedel.pipeline.run_files import write_spots
-        from friedel.pipeline.scan import find_scan_spots
-        from friedel.pipeline.scan_result import ScanOptions
+        from friedel.pipeline.runs.files import write_spots
+        from friedel.pipeline.scans.result import ScanOptions
+        from friedel.pipeline.scans.road import find_scan_spots
 
         require_new(out)
         annulus = float_pair(annulus_inv_a) or (0.0, 0.0)

@@ -22,7 +22,7 @@ from friedel.cli.progress import WITH_RESUME, friendly_errors, progress_bars
 if TYPE_CHECKING:
     from friedel.pipeline.recipe import Recipe
     from friedel.pipeline.run import RunOptions
-    from friedel.pipeline.run_files import Summary
+    from friedel.pipeline.runs.files import Summary
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder to write; an earlier run there is replaced.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Local worker processes.")]
@@ -128,7 +128,7 @@ def calibrated(calibration: Path | None, overrides: dict[str, Any]) -> dict[str,
     """Lay the options over a calibration; a scale that is stated replaces the calibration's, with its error."""
     if calibration is None:
         return overrides
-    from friedel.pipeline.calibrate import load_calibration
+    from friedel.pipeline.scans.calibrate import load_calibration
 
     values = {f"read.{key}": value for key, value in load_calibration(calibration).items()}
     if overrides["read.step_inv_a"] is not None:

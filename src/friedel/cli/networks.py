@@ -208,7 +208,7 @@ def _recipe(kind: type[R], path: Path | None, steps: int | None) -> R:
 def _crystals(folder: Path | None) -> dict[str, Sequence[Crystal]]:
     """Crystals of each split; every one must have some."""
     from friedel.core.errors import DataError
-    from friedel.simulate.materials import load_materials
+    from friedel.simulate.training.materials import load_materials
 
     found = load_materials(folder)
     parts: dict[str, Sequence[Crystal]] = {

@@ -36,9 +36,9 @@ def dataset(
     pattern_shape = int_pair(shape)
     with friendly_errors(debug=debug, go_on=WITH_RESUME), progress_bars(quiet=quiet) as progress:
         from friedel.pipeline.workers import workers
-        from friedel.simulate.dataset import PairOptions
-        from friedel.simulate.dataset_store import read_manifest, write_dataset
-        from friedel.simulate.materials import load_materials, select_materials
+        from friedel.simulate.training.dataset import PairOptions
+        from friedel.simulate.training.materials import load_materials, select_materials
+        from friedel.simulate.training.store import read_manifest, write_dataset
 
         options = PairOptions(
             seed=seed,

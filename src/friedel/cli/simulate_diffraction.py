@@ -18,8 +18,8 @@ from friedel.cli.progress import friendly_errors, progress_bars
 from friedel.core.arrays import AnyArray, LazyArray
 
 if TYPE_CHECKING:
-    from friedel.simulate.acquisition import Acquisition
-    from friedel.simulate.pattern_set import PatternSet
+    from friedel.simulate.patterns.acquisition import Acquisition
+    from friedel.simulate.training.pattern_set import PatternSet
 
 Out = Annotated[Path, typer.Option("--out", help="File to write: .zarr or .hspy.")]
 Shape = Annotated[str, typer.Option(metavar="KY,KX", help="Pixels of a pattern.")]
@@ -63,7 +63,7 @@ def patterns(
     with friendly_errors(debug=debug):
         from friedel.crystal import load_phase
         from friedel.io import write_scan
-        from friedel.simulate.pattern_set import Draws, simulate_patterns
+        from friedel.simulate.training.pattern_set import Draws, simulate_patterns
 
         require_new(out, truth)
         acquisition = _acquisition(shape, step_inv_a, energy_kev, convergence_mrad, dose, halo, scattering)
@@ -109,9 +109,9 @@ def scan(
     with friendly_errors(debug=debug), progress_bars(quiet=quiet) as progress:
         from friedel.crystal import load_phases
         from friedel.io import write_scan
-        from friedel.pipeline.run_files import write_phase_map
-        from friedel.simulate.acquisition import simulate_scan
-        from friedel.simulate.sample import cathode_sample, voronoi_sample
+        from friedel.pipeline.runs.files import write_phase_map
+        from friedel.simulate.patterns.acquisition import simulate_scan
+        from friedel.simulate.patterns.sample import cathode_sample, voronoi_sample
 
         require_new(out, truth)
         names = phase_list(phases)
@@ -166,8 +166,8 @@ def _acquisition(
     shape: str, step_inv_a: float, energy_kev: float, convergence_mrad: float, dose: float, halo: float, scattering: str
 ) -> Acquisition:
     from friedel.core.beam import Beam
-    from friedel.simulate.acquisition import Acquisition
-    from friedel.simulate.noise import Noise
+    from friedel.simulate.patterns.acquisition import Acquisition
+    from friedel.simulate.patterns.noise import Noise
 
     return Acquisition(
         pattern_shape=int_pair(shape) or (128, 128),

@@ -56,13 +56,13 @@ def micrograph(
         import numpy as np
 
         from friedel.crystal import load_phases
-        from friedel.pipeline.micrograph_files import write_labelled_micrograph
-        from friedel.simulate.camera import Exposure
-        from friedel.simulate.imaging import Imaging
-        from friedel.simulate.micrograph import simulate_micrograph
-        from friedel.simulate.optics import Optics
-        from friedel.simulate.polycrystal import Polycrystal, random_polycrystal
-        from friedel.simulate.sampling import Sampling
+        from friedel.pipeline.micrographs.files import write_labelled_micrograph
+        from friedel.simulate.micrographs.camera import Exposure
+        from friedel.simulate.micrographs.imaging import Imaging
+        from friedel.simulate.micrographs.micrograph import simulate_micrograph
+        from friedel.simulate.micrographs.optics import Optics
+        from friedel.simulate.micrographs.polycrystal import Polycrystal, random_polycrystal
+        from friedel.simulate.micrographs.sampling import Sampling
 
         require_new(out, truth)
         sampling = Sampling(sides, (pixel_size_a,) * 2, scale_error, anisotropy, anisotropy_deg)
@@ -99,8 +99,8 @@ def series(
     """Simulate an SEI under the beam: LiF shrinks, Li grows, Li2O and Li2CO3 appear; with the truth of each frame."""
     sides = int_pair(shape) or (1024, 1024)
     with friendly_errors(debug=debug), progress_bars(quiet=quiet) as progress:
-        from friedel.pipeline.micrograph_files import write_labelled_series
-        from friedel.simulate.series import onset_frames, sei_series
+        from friedel.pipeline.micrographs.files import write_labelled_series
+        from friedel.simulate.micrographs.series import onset_frames, sei_series
 
         require_new(out, truth)
         plan = sei_series(

@@ -15,7 +15,7 @@ from friedel.cli.parsing import int_pair, phase_list
 from friedel.cli.progress import BY_ITSELF, friendly_errors
 
 if TYPE_CHECKING:
-    from friedel.pipeline.batch import BatchEntry
+    from friedel.pipeline.batches.batch import BatchEntry
 
 
 def watch_command(
@@ -40,7 +40,7 @@ def watch_command(
     """Map files as they appear in a folder, until Ctrl-C; the same command goes on where it was."""
     with friendly_errors(debug=debug, go_on=BY_ITSELF):
         from friedel.crystal import load_phases
-        from friedel.pipeline.watch import WatchOptions, watch
+        from friedel.pipeline.batches.watch import WatchOptions, watch
 
         settings = calibrated(
             calibration,

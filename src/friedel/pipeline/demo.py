@@ -10,10 +10,10 @@ from friedel.core.phase_map import PhaseMap
 from friedel.io import write_micrograph, write_scan
 from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.run import RunOptions, run_recipe
-from friedel.pipeline.run_files import load_phase_map
-from friedel.pipeline.run_folder import writing_to
-from friedel.simulate.micrograph import sei_micrograph
-from friedel.simulate.scan import simulate_nmc811_scan
+from friedel.pipeline.runs.files import load_phase_map
+from friedel.pipeline.runs.folder import writing_to
+from friedel.simulate.micrographs.micrograph import sei_micrograph
+from friedel.simulate.patterns.scan import simulate_nmc811_scan
 
 
 @dataclass(frozen=True, slots=True)

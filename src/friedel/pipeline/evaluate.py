@@ -12,8 +12,8 @@ import numpy as np
 
 from friedel.core.phase_map import PhaseMap
 from friedel.identify.metrics import THERE, Evaluation, evaluate_map
-from friedel.pipeline.run_files import load_map_attributes, load_phase_map, plain_values, write_json
-from friedel.pipeline.run_folder import writing_to
+from friedel.pipeline.runs.files import load_map_attributes, load_phase_map, plain_values, write_json
+from friedel.pipeline.runs.folder import writing_to
 from friedel.report.evaluation import (
     confusion_table,
     overall_table,

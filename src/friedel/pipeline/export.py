@@ -13,11 +13,11 @@ from friedel.io.maps.netcdf import to_netcdf
 from friedel.io.maps.tiff import to_tiff
 from friedel.io.maps.types import MapSet
 from friedel.io.writing import atomic
-from friedel.pipeline.run_folder import writing_to
-from friedel.pipeline.run_maps import maps_of_run
-from friedel.pipeline.run_orientations import orientations_of_run
-from friedel.pipeline.run_pdf import write_run_pdf
-from friedel.pipeline.run_tables import write_tables
+from friedel.pipeline.runs.folder import writing_to
+from friedel.pipeline.runs.maps import maps_of_run
+from friedel.pipeline.runs.orientations import orientations_of_run
+from friedel.pipeline.runs.pdf import write_run_pdf
+from friedel.pipeline.runs.tables import write_tables
 from friedel.report.orientation_map import to_ang
 
 #: What is added to the name of a run; formats of several files make a folder.

@@ -10,10 +10,10 @@ from friedel.core.images import MicrographSeries, Pattern
 from friedel.nets.cards import DEFAULT_WEIGHTS
 from friedel.nets.denoise import denoise_scan
 from friedel.nets.inference import load_network
-from friedel.pipeline.scan_report import outlines_at, own_grid
-from friedel.pipeline.scan_result import ScanResult
-from friedel.pipeline.series import SeriesResult
-from friedel.pipeline.series_report import component_curves
+from friedel.pipeline.scans.report import outlines_at, own_grid
+from friedel.pipeline.scans.result import ScanResult
+from friedel.pipeline.series.report import component_curves
+from friedel.pipeline.series.road import SeriesResult
 from friedel.report.figures import Panels, Slice, draw_detection, draw_distribution, draw_evolution
 
 #: Lines and slices that fit a column.

@@ -11,10 +11,10 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from friedel.core.errors import FriedelError, RecipeError
-from friedel.identify.components import ComponentOptions
+from friedel.identify.grains.components import ComponentOptions
 from friedel.io import ReadOptions
-from friedel.pipeline.scan_result import ScanOptions
-from friedel.pipeline.series_options import SeriesOptions
+from friedel.pipeline.scans.result import ScanOptions
+from friedel.pipeline.series.options import SeriesOptions
 
 _MAX_BYTES = 1 << 20
 

@@ -12,25 +12,25 @@ from friedel.core.arrays import AnyArray
 from friedel.core.errors import naming
 from friedel.core.images import Micrograph, MicrographSeries, PatternScan
 from friedel.crystal import PhaseSet, load_phases
-from friedel.identify.component_table import component_of_spots
-from friedel.identify.hexagon_presence import ring_owners
+from friedel.identify.grains.table import component_of_spots
+from friedel.identify.hexagons.presence import ring_owners
 from friedel.io import read
 from friedel.nets.cards import DEFAULT_WEIGHTS, find_card, load_card
 from friedel.patterns.survey import virtual_image
-from friedel.pipeline.micrograph import analyse_region
-from friedel.pipeline.micrograph_report import micrograph_sections
-from friedel.pipeline.outcome import Clock, Outcome, answer_of, calibration_entry, write_outcome
-from friedel.pipeline.provenance import collect_provenance, sha256_of, sha256_of_text
+from friedel.pipeline.micrographs.report import micrograph_sections
+from friedel.pipeline.micrographs.road import analyse_region
+from friedel.pipeline.progress import Progress
 from friedel.pipeline.recipe import Recipe, dump_recipe
 from friedel.pipeline.region import crop_scan, find_region
-from friedel.pipeline.run_files import Summary
-from friedel.pipeline.run_folder import RunFolder, open_run
-from friedel.pipeline.scan import analyse_scan
-from friedel.pipeline.scan_blocks import Progress
-from friedel.pipeline.scan_counts import CountFindings
-from friedel.pipeline.scan_report import scan_sections
-from friedel.pipeline.scan_result import HexagonFindings, LatticeFindings, ScanResult
-from friedel.pipeline.series_run import map_series
+from friedel.pipeline.runs.files import Summary
+from friedel.pipeline.runs.folder import RunFolder, open_run
+from friedel.pipeline.runs.outcome import Clock, Outcome, answer_of, calibration_entry, write_outcome
+from friedel.pipeline.runs.provenance import collect_provenance, sha256_of, sha256_of_text
+from friedel.pipeline.scans.counts import CountFindings
+from friedel.pipeline.scans.report import scan_sections
+from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanResult
+from friedel.pipeline.scans.road import analyse_scan
+from friedel.pipeline.series.outcome import map_series
 from friedel.pipeline.workers import workers
 
 Data = PatternScan | Micrograph | MicrographSeries

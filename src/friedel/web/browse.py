@@ -15,7 +15,7 @@ from friedel.core.arrays import AnyArray
 from friedel.core.errors import DataError
 from friedel.core.images import Micrograph, MicrographSeries, PatternScan
 from friedel.patterns.diffractogram import diffractogram
-from friedel.pipeline.run_files import plain_values
+from friedel.pipeline.runs.files import plain_values
 from friedel.web.frames import binned, encode
 from friedel.web.opened import Opened, OpenFiles, read_options
 from friedel.web.roots import Roots

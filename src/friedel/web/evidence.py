@@ -14,9 +14,9 @@ from friedel.core.beam import Beam
 from friedel.core.errors import CrystalError, DataError
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import load_phase, zone_net
-from friedel.identify.zones import turned
-from friedel.pipeline.run_files import load_map_attributes, load_phase_map, load_spots, plain_values
-from friedel.pipeline.scan_report import diamonds, hexagon_owner, near_sphere
+from friedel.identify.lattices.zones import turned
+from friedel.pipeline.runs.files import load_map_attributes, load_phase_map, load_spots, plain_values
+from friedel.pipeline.scans.report import diamonds, hexagon_owner, near_sphere
 from friedel.report.colours import phase_colours
 from friedel.report.diffraction import Outline, hexagon
 

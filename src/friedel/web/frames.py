@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from friedel.core.arrays import AnyArray
-from friedel.pipeline.run_files import plain_values
+from friedel.pipeline.runs.files import plain_values
 
 #: Shares of the values below the suggested black and white.
 _BLACK, _WHITE = 0.01, 0.998

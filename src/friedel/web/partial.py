@@ -10,15 +10,16 @@ import numpy as np
 from friedel.core.arrays import Float32Array
 from friedel.core.images import PatternScan
 from friedel.crystal import load_phases
-from friedel.identify.count_matching import PhaseEvidence
-from friedel.identify.hexagon import Hexagons
-from friedel.identify.hexagon_presence import RING_TOLERANCE, RingEvidence, presence_from_rings
-from friedel.identify.presence import presence_of
-from friedel.identify.rings import hexagonal_zones, learn_rings
+from friedel.identify.counts.matching import PhaseEvidence
+from friedel.identify.counts.presence import presence_of
+from friedel.identify.hexagons.lattice import Hexagons
+from friedel.identify.hexagons.presence import RING_TOLERANCE, RingEvidence, presence_from_rings
+from friedel.identify.hexagons.rings import hexagonal_zones, learn_rings
+from friedel.pipeline.progress import Arrays
 from friedel.pipeline.recipe import Recipe
-from friedel.pipeline.run_folder import RunFolder
-from friedel.pipeline.scan_blocks import Arrays, columns
-from friedel.pipeline.scan_choices import annulus_of_phases
+from friedel.pipeline.runs.folder import RunFolder
+from friedel.pipeline.scans.blocks import columns
+from friedel.pipeline.scans.choices import annulus_of_phases
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,12 +11,12 @@ from friedel.core.errors import DataError
 from friedel.core.images import Micrograph, PatternScan
 from friedel.crystal import load_phases
 from friedel.nets.denoise import denoise_scan
-from friedel.pipeline.micrograph import analyse_region
+from friedel.pipeline.micrographs.road import analyse_region
 from friedel.pipeline.recipe import Recipe
 from friedel.pipeline.region import Region, crop_scan
-from friedel.pipeline.scan import analyse_scan
-from friedel.pipeline.scan_report import outlines_at, own_grid
-from friedel.pipeline.scan_result import HexagonFindings, ScanResult
+from friedel.pipeline.scans.report import outlines_at, own_grid
+from friedel.pipeline.scans.result import HexagonFindings, ScanResult
+from friedel.pipeline.scans.road import analyse_scan
 from friedel.web.browse import spectrum_window
 from friedel.web.frames import encode
 

@@ -21,8 +21,8 @@ from friedel.core.arrays import AnyArray
 from friedel.core.errors import DataError, FileError, FriedelError, RunFolderError
 from friedel.core.phase_map import PhaseMap
 from friedel.pipeline.recipe import Recipe
-from friedel.pipeline.run_files import load_map_attributes, load_phase_map, load_summary, plain_values
-from friedel.pipeline.run_folder import is_run
+from friedel.pipeline.runs.files import load_map_attributes, load_phase_map, load_summary, plain_values
+from friedel.pipeline.runs.folder import is_run
 from friedel.report.colours import phase_colours
 from friedel.web.evidence import evidence_at
 from friedel.web.frames import encode

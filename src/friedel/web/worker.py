@@ -16,7 +16,7 @@ from typing import IO, Any
 from friedel.core.errors import FriedelError
 from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.run import RunOptions, run_recipe
-from friedel.pipeline.run_files import plain_values
+from friedel.pipeline.runs.files import plain_values
 
 
 def main() -> None:

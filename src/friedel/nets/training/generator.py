@@ -27,8 +27,8 @@ from friedel.nets.training.noise import (
     spread_batch,
 )
 from friedel.nets.training.render import blobs, invert_about, render_spots, spread_disks
-from friedel.simulate.detector import DetectorRanges
-from friedel.simulate.noise import NoiseRanges
+from friedel.simulate.patterns.detector import DetectorRanges
+from friedel.simulate.patterns.noise import NoiseRanges
 from friedel.simulate.ranges import Range
 
 CRYSTAL, VACUUM, AMORPHOUS, NOISE = range(4)
@@ -41,8 +41,8 @@ _ANGLE, _STREAK_SHARE = Range(0.0, 2.0 * np.pi), Range(0.1, 0.8)
 
 #: Gain from which a camera that integrates light resolves what one electron leaves in its neighbours.
 _LEAST_INTEGRATING_GAIN = 20.0
-#: Noise of the training patterns: that of ``friedel.simulate.noise`` over the doses of 4D-STEM, with fewer stray hits,
-#: most of which are repaired before a network sees a pattern, and more cameras that count.
+#: Noise of the training patterns: that of ``friedel.simulate.patterns.noise`` over the doses of 4D-STEM, with fewer
+#: stray hits, most of which are repaired before a network sees a pattern, and more cameras that count.
 TRAINING_NOISE = NoiseRanges(
     dose_electrons=Range(30.0, 30000.0, is_log=True),
     salt_share=Range(1e-5, 1e-3, chance=0.3, is_log=True),

@@ -14,8 +14,8 @@ from friedel.crystal import Crystal
 from friedel.nets.half_plane import half_of
 from friedel.nets.scoring import FAINT, WANTED, Score, score_spots
 from friedel.nets.training.spectra import detectability, mask_of, simulate_spectrum
-from friedel.simulate.labelled_micrographs import Variety
-from friedel.simulate.micrograph_truth import SpotLabels
+from friedel.simulate.micrographs.truth import SpotLabels
+from friedel.simulate.training.micrographs import Variety
 from friedel.spots.cfar import searched_half
 from friedel.spots.segmentation import MaskScore, score_mask
 

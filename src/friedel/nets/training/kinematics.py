@@ -1,4 +1,4 @@
-"""Spots of many crystals at once in torch: the batched twin of ``friedel.simulate.diffraction.diffract``."""
+"""Spots of many crystals at once in torch: the batched twin of ``friedel.simulate.patterns.diffraction.diffract``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The composite noise of many patterns at once in torch: the batched twin of ``friedel.simulate.noise``.
+"""The composite noise of many patterns at once in torch: the batched twin of ``friedel.simulate.patterns.noise``.
 
 Formulas and their sources are there; here every setting is a tensor (n,), one value per pattern.
 """
@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from friedel.core.arrays import AnyArray
 from friedel.nets.training.render import blur_transfer, filter_batch
-from friedel.simulate.detector import Detector
-from friedel.simulate.noise import SECOND_RING, Noise, NoiseRanges
+from friedel.simulate.patterns.detector import Detector
+from friedel.simulate.patterns.noise import SECOND_RING, Noise, NoiseRanges
 from friedel.simulate.ranges import Range
 
 #: What counts as a spike; see ``friedel.patterns.repair``.

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from friedel.core.errors import FriedelError, RecipeError
 from friedel.nets.architecture import Architecture
 from friedel.nets.training.generator import PatternRanges
-from friedel.simulate.labelled_micrographs import Variety
+from friedel.simulate.training.micrographs import Variety
 
 
 class TrainingRecipe(BaseModel):

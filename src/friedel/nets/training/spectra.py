@@ -14,8 +14,8 @@ from friedel.core.images import Pattern
 from friedel.crystal import Crystal
 from friedel.nets.half_plane import half_of, whole_of
 from friedel.patterns.diffractogram import diffractogram
-from friedel.simulate.labelled_micrographs import Variety, labelled_micrograph
-from friedel.simulate.micrograph_truth import MicrographTruth, SpotLabels, spot_mask
+from friedel.simulate.micrographs.truth import MicrographTruth, SpotLabels, spot_mask
+from friedel.simulate.training.micrographs import Variety, labelled_micrograph
 from friedel.spots.noise_floor import noise_floor
 
 #: Signal over noise, under a filter of the spot's own width, from which a spot is taught; spots between the two

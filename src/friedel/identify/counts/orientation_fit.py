@@ -1,0 +1,306 @@
+"""Refinement of candidate orientations against the counts, and what every reflection says then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.identify.counts.brightness import LOG_WEIGHTS, MODELS, ROUGH, expected_shares
+from friedel.identify.counts.light import log_evidence
+from friedel.identify.counts.maps import NO_SPOT, SHADOW, CountMaps
+from friedel.identify.counts.template_bank import MAX_TILT_MRAD, TemplateBank
+
+#: Cost, in natural logarithms, of a spot that no crystal explains: somewhere in the annulus, of any brightness. Faint
+#: ones, below this share of the beam, are cheap, as many-beam scattering leaves residues anywhere on a net.
+SPOT_COST, FAINT_COST, FAINT_SHARE = 7.5, 2.0, 0.0015
+#: One sigma of what is left of each position when the crystal is strained as a whole: of its length, and in pixels.
+PLACE_RELATIVE, PLACE_PX = 0.002, 0.15
+#: Rotations (rad) and tilts (units of the step) that are tried about each candidate.
+_TURNS = np.deg2rad([-1.0, 0.0, 1.0])
+_TILT_STEPS_MRAD = (12.0, 6.0, 3.0)
+HEXAGON = np.array([[0.0, 0.0], *([np.sin(a), np.cos(a)] for a in np.arange(6) * np.pi / 3.0)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reflected:
+    """All reflections of many candidates, end to end (E).
+
+    Parameters
+    ----------
+    candidate
+        Index of the candidate that each belongs to.
+    pattern
+        Index of its pattern.
+    g_inv_a, coupling2
+        As in the bank, (E, 3) and (E,).
+    """
+
+    candidate: IntArray
+    pattern: IntArray
+    g_inv_a: FloatArray
+    coupling2: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """What the pattern holds where each reflection of some candidates falls (E).
+
+    Parameters
+    ----------
+    px
+        Where it falls (E, 2).
+    count, background
+        Electrons there, or in the spot that it is.
+    spot
+        Index of that spot in its pattern, -1 for none.
+    place
+        Log density of that spot's place about the reflection's, over an even one within reach; 0 where there is none.
+    clutter
+        Log likelihood ratio of a spot that no crystal explains to background alone, with its cost.
+    seen
+        Whether it falls on the detector and in the annulus.
+    """
+
+    px: FloatArray
+    count: FloatArray
+    background: FloatArray
+    spot: IntArray
+    place: FloatArray
+    clutter: FloatArray
+    seen: BoolArray
+
+    def at(self, entries: IntArray) -> Sight:
+        """Return some of the reflections."""
+        return Sight(
+            self.px[entries],
+            self.count[entries],
+            self.background[entries],
+            self.spot[entries],
+            self.place[entries],
+            self.clutter[entries],
+            self.seen[entries],
+        )
+
+    def followed_by(self, other: Sight) -> Sight:
+        """Put two lists of reflections end to end."""
+        return Sight(
+            np.concatenate([self.px, other.px]),
+            np.concatenate([self.count, other.count]),
+            np.concatenate([self.background, other.background]),
+            np.concatenate([self.spot, other.spot]),
+            np.concatenate([self.place, other.place]),
+            np.concatenate([self.clutter, other.clutter]),
+            np.concatenate([self.seen, other.seen]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fits:
+    """Refined candidates (N).
+
+    Parameters
+    ----------
+    pattern, phase, template
+        Where each belongs, (N,).
+    rotation_rad, tilt_rad
+        In-plane rotation (N,), and tilt of the crystal about (ky, kx) as gradient of the excitation error (N, 2).
+    strain
+        Measured over computed length, minus 1 (N,).
+    log_evidence
+        Gain in log likelihood over spots that no crystal explains, marginal over the brightness of the crystal (N,).
+    reflected, sight
+        Their reflections, and what is seen there.
+    gain
+        What each reflection adds under each model of brightness (E, M).
+    log_by_model
+        Log evidence under each model (N, M), with its weight and without the cost of the strain.
+    """
+
+    pattern: IntArray
+    phase: IntArray
+    template: IntArray
+    rotation_rad: FloatArray
+    tilt_rad: FloatArray
+    strain: FloatArray
+    log_evidence: FloatArray
+    reflected: Reflected
+    sight: Sight
+    gain: FloatArray
+    log_by_model: FloatArray
+
+    @property
+    def best_gain(self) -> FloatArray:
+        """What each reflection adds under its candidate's likeliest model of brightness (E,)."""
+        model = self.log_by_model.argmax(axis=1)[self.reflected.candidate]
+        return np.asarray(self.gain[np.arange(len(self.gain)), model])
+
+    def followed_by(self, other: Fits) -> Fits:
+        """Put the candidates of two fits end to end."""
+        one, two = self.reflected, other.reflected
+        return Fits(
+            np.concatenate([self.pattern, other.pattern]),
+            np.concatenate([self.phase, other.phase]),
+            np.concatenate([self.template, other.template]),
+            np.concatenate([self.rotation_rad, other.rotation_rad]),
+            np.concatenate([self.tilt_rad, other.tilt_rad]),
+            np.concatenate([self.strain, other.strain]),
+            np.concatenate([self.log_evidence, other.log_evidence]),
+            Reflected(
+                np.concatenate([one.candidate, two.candidate + len(self.pattern)]),
+                np.concatenate([one.pattern, two.pattern]),
+                np.concatenate([one.g_inv_a, two.g_inv_a]),
+                np.concatenate([one.coupling2, two.coupling2]),
+            ),
+            self.sight.followed_by(other.sight),
+            np.concatenate([self.gain, other.gain]),
+            np.concatenate([self.log_by_model, other.log_by_model]),
+        )
+
+
+def log_clutter(count: FloatArray, background: FloatArray, total: FloatArray) -> FloatArray:
+    """Log likelihood ratio of "a spot that no crystal explains" to "background alone", less what such a spot costs."""
+    excess = np.maximum(count - background, 0.5)
+    share = excess / np.maximum(total, 1.0)
+    cost = FAINT_COST + (SPOT_COST - FAINT_COST) / (1.0 + (FAINT_SHARE / share) ** 2)
+    return np.asarray(log_evidence(count, background, excess, 1.0) - cost)
+
+
+def fit_candidates(
+    maps: CountMaps, bank: TemplateBank, pattern: IntArray, template: IntArray, rotation_rad: FloatArray,
+    tilt_rad: FloatArray | None = None, *, strain_sigma: float,
+) -> Fits:  # fmt: skip
+    """Refine rotation, tilt and strain of candidates (N) on the counts, and gather their evidence.
+
+    ``strain_sigma`` is the prior one-sigma error of the lattice of a crystal against its file, all lengths together.
+    """
+    n = len(pattern)
+    reflected = _reflections_of(bank, pattern, template)
+    tilt = np.zeros((n, 2)) if tilt_rad is None else tilt_rad.copy()
+    strain = np.zeros(n)
+    best, rotation = np.full(n, -np.inf), rotation_rad
+    for turn in _TURNS:
+        sight = look(maps, reflected, rotation_rad + turn, strain)
+        value = special.logsumexp(_evaluate(maps, bank, reflected, sight, tilt, ROUGH)[0], axis=1)
+        better = value > best
+        best, rotation = np.where(better, value, best), np.where(better, rotation_rad + turn, rotation)
+    for step_mrad in _TILT_STEPS_MRAD:
+        turn, strain = _register(maps, reflected, look(maps, reflected, rotation, np.zeros(n)), strain_sigma, n)
+        rotation = rotation + turn
+        sight = look(maps, reflected, rotation, strain)
+        tilt = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * step_mrad)
+    by_model, gain = _evaluate(maps, bank, reflected, sight, tilt)
+    value = np.asarray(special.logsumexp(by_model, axis=1)) - 0.5 * (strain / strain_sigma) ** 2
+    return Fits(
+        pattern, bank.phase[template], template, rotation, tilt, strain, value, reflected, sight, gain, by_model
+    )
+
+
+def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strain: FloatArray) -> Sight:
+    """See what the patterns hold where reflections of turned and strained candidates fall."""
+    angle = rotation_rad[reflected.candidate]
+    cos, sin = np.cos(angle), np.sin(angle)
+    ky, kx = reflected.g_inv_a[:, 0], reflected.g_inv_a[:, 1]
+    k = (1.0 + strain[reflected.candidate])[:, None] * np.stack([cos * ky + sin * kx, cos * kx - sin * ky], axis=1)
+    pattern = reflected.pattern
+    px = maps.grid.px_of(k) - np.asarray(maps.grid.centre_px) + maps.beam_px[pattern]
+    shape = maps.seen.shape
+    at = np.rint(px).astype(np.int64)
+    inside = (at >= 0).all(axis=1) & (at[:, 0] < shape[0]) & (at[:, 1] < shape[1])
+    row, column = np.where(inside[:, None], at, 0).T
+    seen = inside & maps.seen[row, column]
+    spot = np.where(seen, maps.spot[pattern, row, column], NO_SPOT).astype(np.int64)
+    is_spot = spot >= 0
+    place = np.maximum(spot, 0)
+    count = np.where(is_spot, maps.spot_count[pattern, place], maps.disk[pattern, row, column]).astype(np.float64)
+    beneath = np.where(is_spot, maps.spot_background[pattern, place], maps.background[pattern, row, column])
+    beneath = beneath.astype(np.float64)
+    off_px = np.hypot(*(px - np.where(is_spot[:, None], maps.spot_px[pattern, place], px)).T)
+    variance = _place_variance(maps, reflected, place)
+    density = np.log(maps.reach_px**2 / (2.0 * variance)) - 0.5 * off_px**2 / variance
+    density = np.where(is_spot, density, 0.0)
+    clutter = log_clutter(count, beneath, maps.total[pattern])
+    return Sight(px, count, beneath, spot, density, clutter, seen & (spot != SHADOW))
+
+
+def _place_variance(maps: CountMaps, reflected: Reflected, spot: IntArray) -> FloatArray:
+    """Variance along one axis, in px², of a spot's place about its reflection's (E,)."""
+    radius_px = np.hypot(reflected.g_inv_a[:, 0], reflected.g_inv_a[:, 1]) / min(maps.grid.step_inv_a)
+    measured = maps.spot_sigma_px[reflected.pattern, spot]
+    return np.asarray(measured**2 + PLACE_PX**2 + (PLACE_RELATIVE * radius_px) ** 2)
+
+
+def excitation(reflected: Reflected, tilt_rad: FloatArray, curvature_a: float) -> FloatArray:
+    """Excitation error of each reflection after a small tilt, in 1/Å."""
+    g = reflected.g_inv_a
+    tilted = g[:, 2] + (tilt_rad[reflected.candidate] * g[:, :2]).sum(axis=1)
+    return np.asarray(-(tilted + curvature_a * (g**2).sum(axis=1)))
+
+
+def gains(sight: Sight, expected: FloatArray, shape: float) -> FloatArray:
+    """Log likelihood that reflections expected to hold so many electrons add (E,).
+
+    Light there may be of the crystal, or of something else; without the crystal it is background, or of something
+    else. Where there is none it speaks against the crystal.
+    """
+    here = log_evidence(sight.count, sight.background, expected, shape) + sight.place
+    value = np.logaddexp(here, sight.clutter) - np.logaddexp(0.0, sight.clutter)
+    return np.where(sight.seen, value, 0.0)
+
+
+def _evaluate(
+    maps: CountMaps, bank: TemplateBank, reflected: Reflected, sight: Sight, tilt: FloatArray,
+    models: tuple[int, ...] = tuple(range(len(MODELS))),
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """Log evidence of each candidate under each model of brightness (N, M), and what each reflection adds (E, M)."""
+    n, candidate = len(tilt), reflected.candidate
+    s = excitation(reflected, tilt, bank.curvature_a)
+    total = maps.total[reflected.pattern]
+    columns = [
+        gains(sight, total * expected_shares(s, reflected.coupling2, candidate, n, MODELS[m]), MODELS[m].shape)
+        for m in models
+    ]
+    by_model = np.stack([np.bincount(candidate, column, minlength=n) for column in columns], axis=1)
+    return by_model + LOG_WEIGHTS[list(models)], np.stack(columns, axis=1)
+
+
+def _best_tilt(
+    maps: CountMaps, bank: TemplateBank, reflected: Reflected, sight: Sight, tilt: FloatArray, step_rad: float
+) -> FloatArray:
+    best, out = np.full(len(tilt), -np.inf), tilt
+    for offset in step_rad * HEXAGON:
+        tried = tilt + offset
+        value = special.logsumexp(_evaluate(maps, bank, reflected, sight, tried, ROUGH)[0], axis=1)
+        value = value - 0.5 * ((tried / (0.5e-3 * MAX_TILT_MRAD)) ** 2).sum(axis=1)
+        better = value > best
+        best, out = np.where(better, value, best), np.where(better[:, None], tried, out)
+    return out
+
+
+def _register(
+    maps: CountMaps, reflected: Reflected, sight: Sight, strain_sigma: float, n: int
+) -> tuple[FloatArray, FloatArray]:
+    """Least-squares rotation, at most a degree, and strain (N,) that bring reflections onto their spots.
+
+    The strain is held towards 0 by its prior.
+    """
+    matched = np.flatnonzero(sight.spot >= 0)
+    pattern, candidate, spot = reflected.pattern[matched], reflected.candidate[matched], sight.spot[matched]
+    model = sight.px[matched] - maps.beam_px[pattern]
+    measured = maps.spot_px[pattern, spot] - maps.beam_px[pattern]
+    weight = 1.0 / _place_variance(maps, reflected, np.maximum(sight.spot, 0))[matched]
+    cross = np.bincount(candidate, (measured[:, 0] * model[:, 1] - measured[:, 1] * model[:, 0]) * weight, n)
+    dot = np.bincount(candidate, (measured * model).sum(axis=1) * weight, n)
+    length2 = np.bincount(candidate, (model**2).sum(axis=1) * weight, n)
+    turn = np.clip(np.arctan2(cross, np.maximum(dot, 1e-9)), -0.02, 0.02)
+    return turn, (dot - length2) / (length2 + strain_sigma**-2)
+
+
+def _reflections_of(bank: TemplateBank, pattern: IntArray, template: IntArray) -> Reflected:
+    counts = (bank.coupling2 > 0).sum(axis=1)[template]
+    candidate = np.repeat(np.arange(len(template)), counts)
+    place = np.arange(len(candidate)) - np.repeat(np.cumsum(counts) - counts, counts)
+    which = template[candidate]
+    return Reflected(candidate, pattern[candidate], bank.g_inv_a[which, place], bank.coupling2[which, place])

@@ -1,0 +1,1 @@
+"""What stays, appears and vanishes from frame to frame."""

@@ -1,0 +1,1 @@
+"""Many files with one recipe: given at once, or as they come."""

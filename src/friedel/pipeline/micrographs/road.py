@@ -1,0 +1,55 @@
+"""The road of a micrograph: the region of interest, and its components."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from friedel.core.errors import DataError
+from friedel.core.images import Micrograph
+from friedel.crystal import PhaseSet
+from friedel.identify.grains.components import ComponentOptions, MicrographResult, map_micrograph
+from friedel.patterns.masks import find_burned_in_bar
+from friedel.pipeline.progress import Progress
+from friedel.pipeline.region import Region
+
+#: Smaller images have too few pixels for a spectrum in which spots stand out.
+_LEAST_SIDE_PX = 32
+
+
+def analyse_region(
+    micrograph: Micrograph,
+    region: Region,
+    phases: PhaseSet,
+    options: ComponentOptions,
+    *,
+    progress: Progress = lambda step, done, total: None,
+) -> MicrographResult:
+    """Map the phases of the bounding box of a region; positions outside the region are not valid in the map.
+
+    Raises
+    ------
+    DataError
+        If the box is smaller than 32 x 32 pixels, or shows nothing at all.
+    """
+    data = np.asarray(micrograph.data[slice(*region.rows), slice(*region.columns)])
+    if min(data.shape) < _LEAST_SIDE_PX:
+        raise DataError(f"A region of {data.shape} pixels is too small for an FFT; at least 32 x 32 are needed.")
+    if float(np.ptp(data)) == 0.0:
+        raise DataError("The image is flat: every pixel has the same value. Is this the right file, or frame?")
+    bar = find_burned_in_bar(data)
+    if bar.any():
+        data = np.where(bar, np.median(data[~bar]), data)
+    result = map_micrograph(Micrograph(data, micrograph.grid, micrograph.beam), phases, options, progress=progress)
+    warnings = result.warnings
+    if bar.any():
+        warnings = (
+            *warnings,
+            "A scale bar is burned into the image; it was painted over, and is not valid in the map.",
+        )
+    outside = (~region.mask | bar)[:: result.step_px, :: result.step_px]
+    if not outside.any():
+        return result
+    presence = np.where(outside[..., None], np.float32(0.0), result.phase_map.presence)
+    return replace(result, phase_map=replace(result.phase_map, presence=presence, valid=~outside), warnings=warnings)

@@ -1,0 +1,1 @@
+"""Run folders: their life, their files, and their contents in other forms."""

@@ -1,0 +1,1 @@
+"""The road of a 4D-STEM scan."""

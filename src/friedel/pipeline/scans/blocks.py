@@ -1,0 +1,135 @@
+"""The work that is done block by block, possibly in parallel, and kept for resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, fields
+from functools import partial
+
+import numpy as np
+
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray
+from friedel.core.blocks import map_patterns, row_blocks
+from friedel.core.grids import ReciprocalGrid
+from friedel.core.spots import Spots
+from friedel.identify.counts.matching import PhaseEvidence
+from friedel.identify.hexagons.lattice import HexagonOptions, Hexagons, fit_hexagons
+from friedel.identify.hexagons.presence import RING_TOLERANCE, RingEvidence, measure_rings
+from friedel.identify.hexagons.rings import HexagonalZone
+from friedel.nets.denoise import ScanDenoiser
+from friedel.patterns.survey import Survey
+from friedel.pipeline.progress import Arrays, BlockStore, Progress
+from friedel.pipeline.scans.counts import CountPlan, score_counts
+from friedel.spots.dog import Dog, filter_stack, find_spots
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockPlan:
+    """What is sought in every block.
+
+    Parameters
+    ----------
+    detector
+        Finds the spots.
+    annulus_inv_a
+        Ring in which they are sought.
+    zones
+        Six-fold zones of the phases, for the hexagon template; empty for spots alone.
+    hexagon
+        How hexagons are found.
+    counts
+        What to score the counts against, for the counts template.
+    denoiser
+        Adds up alike neighbours and asks a network for the spots; None leaves both to the detector.
+    seed
+        Of everything random.
+    """
+
+    detector: Dog
+    annulus_inv_a: tuple[float, float]
+    zones: tuple[HexagonalZone, ...] = ()
+    hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
+    counts: CountPlan | None = None
+    denoiser: ScanDenoiser | None = None
+    seed: int = 0
+
+
+def run_blocks(
+    survey: Survey, plan: BlockPlan, *, store: BlockStore | None, executor: Executor | None, progress: Progress
+) -> list[Arrays]:
+    """Find spots (and hexagons) in every block of rows, taking what an interrupted run has left."""
+    scan = survey.scan
+    blocks = row_blocks(scan)
+    task = partial(
+        _analyse_block, grid=scan.grid, shift_px=survey.shift_px, valid=scan.valid, gain=survey.gain, plan=plan,
+        blocks=dict(blocks),
+    )  # fmt: skip
+    starts = [start for start, _ in blocks]
+    known = store.finished_blocks() if store else frozenset()
+    done = {start: store.load_block(start) for start in starts if store and start in known}
+    halo = plan.denoiser.halo if plan.denoiser else 0
+    for start, arrays in map_patterns(task, scan, executor=executor, skip=done.keys(), halo=halo):
+        if store:
+            store.save_block(start, arrays)
+        done[start] = arrays
+        progress("spots", len(done), len(starts))
+    return [done[start] for start in starts]
+
+
+def _analyse_block(
+    start: int,
+    patterns: AnyArray,
+    *,
+    grid: ReciprocalGrid,
+    shift_px: FloatArray,
+    valid: BoolArray | None,
+    gain: float,
+    plan: BlockPlan,
+    blocks: dict[int, int],
+) -> Arrays:
+    """Spots of a block of rows, and with zones its hexagons and the light in their rings, as named arrays.
+
+    ``blocks`` are the first rows of all blocks, and where each ends.
+    """
+    first = start * patterns.shape[1]
+    if plan.denoiser is None:
+        stack = patterns.reshape(-1, *patterns.shape[-2:])
+        response = filter_stack(stack, plan.detector, grid, gain=gain, valid=valid)
+        found = find_spots(response, plan.detector, plan.annulus_inv_a, valid=valid)
+    else:
+        block = plan.denoiser.gather_rows(patterns, start, blocks[start])
+        response = filter_stack(block.electrons, plan.detector, grid, valid=valid)
+        found = plan.denoiser.find_spots(block, response, plan.annulus_inv_a)
+    shift = shift_px[first : first + len(response.total)]
+    moved = np.repeat(shift * np.asarray(grid.step_inv_a) @ grid.ellipse.T, np.diff(found.offsets), axis=0)
+    spots = Spots(found.k_inv_a - moved, found.sigma_inv_a, found.intensity, found.snr, found.offsets, found.scan_shape)
+    arrays = _pack("spots", spots)
+    if plan.zones:
+        hexagons = fit_hexagons(spots, plan.hexagon, plan.annulus_inv_a, seed=plan.seed, first_index=first)
+        reach = 3.0 * grid.relative_sigma + RING_TOLERANCE
+        evidence = measure_rings(response, shift, hexagons, plan.zones, max_scale_error=reach)
+        arrays |= _pack("hexagons", hexagons) | _pack("evidence", evidence)
+    if plan.counts is not None:
+        arrays |= _pack("phases", score_counts(plan.counts, response, spots, shift, valid))
+    return arrays
+
+
+def _pack(prefix: str, table: Spots | Hexagons | RingEvidence | PhaseEvidence) -> Arrays:
+    values = {f"{prefix}.{field.name}": getattr(table, field.name) for field in fields(table)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def columns(blocks: Sequence[Arrays], prefix: str) -> list[Arrays]:
+    """Return the columns of one table, such as "spots", "hexagons" or "phases", of every block."""
+    return [
+        {name.removeprefix(prefix + "."): value for name, value in block.items() if name.startswith(prefix + ".")}
+        for block in blocks
+    ]
+
+
+def join_spots(blocks: Sequence[Arrays], scan_shape: tuple[int, int]) -> Spots:
+    """Join the spots of all blocks of a scan."""
+    tables = columns(blocks, "spots")
+    parts = [Spots(**table, scan_shape=(len(table["offsets"]) - 1, 1)) for table in tables]
+    return Spots.join(parts, scan_shape)

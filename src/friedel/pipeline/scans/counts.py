@@ -1,0 +1,161 @@
+"""The counts template: every pattern's counts against every phase in every orientation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray
+from friedel.core.beam import Beam
+from friedel.core.grids import ReciprocalGrid
+from friedel.core.images import PatternScan
+from friedel.core.spots import Spots
+from friedel.crystal import PhaseSet
+from friedel.identify.counts.calibration import fit_count_distortion
+from friedel.identify.counts.maps import CountMaps, map_counts
+from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
+from friedel.identify.counts.template_bank import TemplateBank, affordable_spacing_deg, shared_bank
+from friedel.identify.lattices.zone_map import Distortion
+from friedel.identify.zone_names import name_orientations
+from friedel.patterns.survey import Survey, sample_patterns_with_index
+from friedel.spots.dog import Dog, DogResponse, filter_stack, find_spots
+
+#: Energy taken for the curvature of the Ewald sphere where the file names none.
+USUAL_BEAM = Beam(200.0)
+#: Patterns on which the distortion is fitted: those with most spots.
+_FIT_PATTERNS = 16
+#: Patterns scored at once, which bounds the memory.
+_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountPlan:
+    """What is scored in every block.
+
+    Parameters
+    ----------
+    phases, beam
+        Candidates, and the beam that lights them.
+    annulus_inv_a
+        Ring in which reflections count.
+    options
+        How they are scored.
+    radial_step_inv_a
+        Of the templates; the detector's own step as it was stored, so that a fit changes no template.
+    sigma_px
+        Radius of a spot along one axis.
+    """
+
+    phases: PhaseSet
+    beam: Beam
+    annulus_inv_a: tuple[float, float]
+    options: CountOptions
+    radial_step_inv_a: float
+    sigma_px: float
+
+    @property
+    def bank(self) -> TemplateBank:
+        """The templates."""
+        return shared_bank(
+            self.phases,
+            self.beam,
+            self.annulus_inv_a,
+            spacing_deg=affordable_spacing_deg(self.phases, self.options.spacing_deg),
+            radial_step_inv_a=self.radial_step_inv_a,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountFindings:
+    """What the counts template found.
+
+    Parameters
+    ----------
+    plan
+        What was asked.
+    distortion
+        Fitted on the phases found, and shared by all patterns.
+    evidence
+        Of none, one or two phases at each position, with the best orientation of each phase.
+    uvw, rotation_deg, off_deg
+        Nearest zone axis (n, P, 3), rotation about it and angle to the beam (n, P) of the best orientation.
+    spot_phase
+        Index of the phase that explains each spot (M,), -1 for none.
+    refused
+        A distortion too far from the calibration to be believed; the phases were then sought without.
+    """
+
+    plan: CountPlan
+    distortion: Distortion
+    evidence: PhaseEvidence
+    uvw: AnyArray
+    rotation_deg: FloatArray
+    off_deg: FloatArray
+    spot_phase: AnyArray
+    refused: Distortion | None = None
+
+
+def plan_counts(
+    scan: PatternScan, phases: PhaseSet, annulus_inv_a: tuple[float, float], options: CountOptions, detector: Dog
+) -> CountPlan:
+    """Plan the scoring of a scan."""
+    step = float(np.mean(scan.grid.step_inv_a))
+    sigma_px = (detector.sigma_inv_a or step) / step
+    return CountPlan(phases, scan.beam or USUAL_BEAM, annulus_inv_a, options, step, max(sigma_px, 0.8))
+
+
+def score_counts(
+    plan: CountPlan, response: DogResponse, spots: Spots, shift_px: FloatArray, valid: BoolArray | None
+) -> PhaseEvidence:
+    """Score filtered patterns; each pattern's result depends on that pattern alone."""
+    parts = []
+    for first in range(0, len(response.total), _CHUNK):
+        rows = np.arange(first, min(first + _CHUNK, len(response.total)))
+        maps = _maps_of(plan, response, spots, shift_px, valid, rows, response.grid)
+        parts.append(weigh_phases(maps, plan.bank, plan.phases, plan.options))
+    return PhaseEvidence.join(parts)
+
+
+def fit_calibration(survey: Survey, plan: CountPlan, detector: Dog) -> Distortion:
+    """Fit scale, ellipse and centre on the patterns of a sample that show most spots."""
+    sample, index = sample_patterns_with_index(survey.scan)
+    grid, valid = survey.scan.grid, survey.scan.valid
+    response = filter_stack(sample, detector, grid, gain=survey.gain, valid=valid)
+    shift = survey.shift_px[index]
+    spots = _about_own_beam(find_spots(response, detector, plan.annulus_inv_a, valid=valid), shift, grid)
+    rows = np.sort(np.argsort(-np.diff(spots.offsets), kind="stable")[:_FIT_PATTERNS])
+    maps = _maps_of(plan, response, spots, shift, valid, rows, grid)
+    n_phases = len(plan.phases.crystals)
+    return fit_count_distortion(maps, plan.bank, n_phases, plan.options, relative_sigma=grid.relative_sigma)
+
+
+def _about_own_beam(spots: Spots, shift_px: FloatArray, grid: ReciprocalGrid) -> Spots:
+    moved = np.repeat(shift_px * np.asarray(grid.step_inv_a) @ grid.ellipse.T, np.diff(spots.offsets), axis=0)
+    return Spots(spots.k_inv_a - moved, spots.sigma_inv_a, spots.intensity, spots.snr, spots.offsets, spots.scan_shape)
+
+
+def _maps_of(
+    plan: CountPlan, response: DogResponse, spots: Spots, shift_px: FloatArray, valid: BoolArray | None,
+    rows: AnyArray, grid: ReciprocalGrid,
+) -> CountMaps:  # fmt: skip
+    chosen = Spots.join([spots.of(int(i)) for i in rows], (len(rows), 1))
+    return map_counts(
+        response.electrons[rows], chosen, shift_px[rows], grid, plan.annulus_inv_a, sigma_px=plan.sigma_px, valid=valid
+    )
+
+
+def judge_counts(
+    plan: CountPlan, evidence: PhaseEvidence, presence: FloatArray, spots: Spots, distortion: Distortion,
+    refused: Distortion | None,
+) -> CountFindings:  # fmt: skip
+    """Name the orientations found, and the phase of each spot."""
+    names = [name_orientations(crystal, evidence.frame[:, p]) for p, crystal in enumerate(plan.phases.crystals)]
+    uvw, rotation, off = (np.stack(column, axis=1) for column in zip(*names, strict=True))
+    place = np.arange(len(spots)) - np.repeat(spots.offsets[:-1], np.diff(spots.offsets))
+    pattern = np.repeat(np.arange(spots.n_patterns), np.diff(spots.offsets))
+    seen = place < evidence.claimed.shape[2]
+    claim = np.zeros((len(spots), presence.shape[1]))
+    claim[seen] = evidence.claimed[pattern[seen], :, place[seen]] * presence[pattern[seen]]
+    spot_phase = np.where(claim.max(axis=1, initial=0.0) > 0.0, claim.argmax(axis=1), -1)
+    return CountFindings(plan, distortion, evidence, uvw, rotation, off, spot_phase, refused)

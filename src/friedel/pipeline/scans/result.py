@@ -1,0 +1,218 @@
+"""What is asked of a scan, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.core.errors import CalibrationError
+from friedel.core.phase_map import PhaseMap
+from friedel.core.spots import Spots
+from friedel.identify.counts.matching import CountOptions
+from friedel.identify.hexagons.lattice import HexagonOptions, Hexagons
+from friedel.identify.hexagons.presence import RingEvidence, ring_owners
+from friedel.identify.hexagons.rings import HexagonalZone, LearnedRings
+from friedel.identify.lattices.zone_map import Distortion, ZoneEvidence
+from friedel.identify.lattices.zones import ZoneOptions, ZoneTemplate
+from friedel.nets.denoise import ScanDenoiser
+from friedel.patterns.survey import Survey
+from friedel.pipeline.scans.counts import USUAL_BEAM, CountFindings
+from friedel.spots.dog import Dog
+
+#: Share of spots that no phase explains from which on the reader is told.
+_MANY_UNEXPLAINED = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How a scan is analysed.
+
+    Parameters
+    ----------
+    annulus_inv_a
+        Ring in which spots are sought, 1/Å; None takes it from the phases.
+    template
+        "counts": the counts themselves against any orientation of any phase; "hexagon": regular hexagons, classed by
+        their radius; "lattice": spots on any zone axis of any phase; "auto": hexagons where one phase is trigonal or
+        hexagonal and all have a six-fold zone, otherwise lattices.
+    denoise
+        "auto": alike neighbours are added up and the shipped network finds the spots, up to the doses for which it was
+        made; "none"; or a network, the name of a shipped one or a file NAME.onnx with its card.
+    detector, hexagon, lattice, counts
+        Settings of the steps.
+    """
+
+    annulus_inv_a: tuple[float, float] | None = None
+    template: Literal["auto", "counts", "hexagon", "lattice"] = "auto"
+    denoise: str = "auto"
+    detector: Dog = Dog()  # noqa: RUF009 - frozen
+    hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
+    lattice: ZoneOptions = ZoneOptions()  # noqa: RUF009 - frozen
+    counts: CountOptions = CountOptions()  # noqa: RUF009 - frozen
+
+    def __post_init__(self) -> None:
+        low, high = self.annulus_inv_a or (0.0, 1.0)
+        if not 0.0 <= low < high:
+            raise CalibrationError(
+                f"The annulus must be LO,HI in 1/Å with 0 <= LO < HI, got {low:g},{high:g}. Mend --annulus-inv-a."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HexagonFindings:
+    """What the hexagon template found: hexagons, the zones of the candidates, and the rings learned from the scan."""
+
+    hexagons: Hexagons
+    zones: tuple[HexagonalZone, ...]
+    evidence: RingEvidence
+    rings: LearnedRings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatticeFindings:
+    """What the lattice template found.
+
+    Parameters
+    ----------
+    templates
+        Nets that were tried.
+    distortion
+        Fitted on the phases found, and shared by all patterns.
+    evidence
+        Best grain of each phase at each position.
+    refused
+        A distortion too far from the calibration to be believed; the phases were then sought without.
+    """
+
+    templates: tuple[ZoneTemplate, ...]
+    distortion: Distortion
+    evidence: ZoneEvidence
+    refused: Distortion | None = None
+
+    @property
+    def uvw(self) -> IntArray:
+        """Zone axis of the best grain of each phase (n, P, 3)."""
+        return self.evidence.uvw
+
+    @property
+    def rotation_deg(self) -> FloatArray:
+        """Its in-plane rotation (n, P)."""
+        return self.evidence.rotation_deg
+
+    @property
+    def spot_phase(self) -> IntArray:
+        """Index of the phase that explains each spot (M,), -1 for none."""
+        return self.evidence.spot_phase
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanResult:
+    """A mapped scan.
+
+    Parameters
+    ----------
+    phase_map
+        Presence of each phase at each position.
+    survey
+        Centre, virtual images; its scan has the fitted calibration.
+    spots
+        Spots of every position in the fitted calibration, relative to the position's own beam.
+    annulus_inv_a
+        Ring in which they were sought.
+    found
+        Findings of the template that was used.
+    warnings
+        What the user should know.
+    denoiser
+        What found the spots together with the detector; None if the detector alone did.
+    """
+
+    phase_map: PhaseMap
+    survey: Survey
+    spots: Spots
+    annulus_inv_a: tuple[float, float]
+    found: HexagonFindings | LatticeFindings | CountFindings
+    warnings: tuple[str, ...]
+    denoiser: ScanDenoiser | None = None
+
+
+def scan_warnings(
+    survey: Survey,
+    spots: Spots,
+    found: HexagonFindings | LatticeFindings | CountFindings,
+    mask: BoolArray | None,
+    *,
+    stored_relative_sigma: float,
+) -> tuple[str, ...]:
+    """Say, each once, what a reader of the map should know.
+
+    ``stored_relative_sigma`` is that of the scale before it was fitted.
+    """
+    out = []
+    wanted = np.ones(survey.valid.shape, dtype=bool) if mask is None else mask
+    dark = int((wanted & ~survey.valid).sum())
+    if dark:
+        out.append(f"{dark} of {int(wanted.sum())} positions hold no counts; they are not valid in the map.")
+    if survey.centre.method == "inversion symmetry":
+        out.append("The transmitted beam is hidden or too faint: its place was found from the symmetry of the pattern.")
+    bad = int((~survey.scan.valid).sum()) if survey.scan.valid is not None else 0
+    if bad:
+        out.append(f"{bad} detector pixels are dead, hot or masked; they were left out.")
+    if survey.n_saturated:
+        out.append(
+            f"{survey.n_saturated} detector pixels show the largest value in most patterns: they are saturated, and "
+            "shares of the light are wrong. Presence that rests on them, as that of O1 and O3, may be too."
+        )
+    if not len(spots):
+        out.append("No spot stands out in any pattern. Check --step-inv-a and --annulus-inv-a; more dose may help.")
+    if isinstance(found, HexagonFindings):
+        if len(spots) and not len(found.hexagons):
+            out.append(
+                "No pattern holds a hexagon about the beam. Another scale? Check --step-inv-a. Another zone axis? Try "
+                "--template lattice."
+            )
+        off = _unexplained_hexagons(found)
+        if off:
+            out.append(
+                f"{off} of {len(found.hexagons)} hexagons lie on no ring of the candidate phases: another phase, or "
+                "another zone axis, may be present." + _scale_hint(off, len(found.hexagons))
+            )
+        scale = found.rings.scale
+    else:
+        scale = found.distortion.scale
+        left = int((found.spot_phase < 0).sum())
+        if len(spots) and left > _MANY_UNEXPLAINED * len(spots):
+            hint = _scale_hint(left, len(spots))
+            out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.{hint}")
+        if found.refused is not None:
+            out.append(
+                f"The phases would fit if the scale were {100 * (found.refused.scale - 1.0):+.1f} % off and the "
+                f"patterns elliptic by {100 * found.refused.anisotropy:.1f} %. That is more than the calibration "
+                "allows, and was not applied; if your scale may be that wrong, correct --step-inv-a."
+            )
+        if isinstance(found, CountFindings) and survey.scan.beam is None:
+            out.append(
+                f"The file names no beam energy: {USUAL_BEAM.energy_kev:g} keV was taken for the curvature of the "
+                "Ewald sphere, which matters little near zone axes. Pass --energy-kev."
+            )
+        if found.distortion.anisotropy > 0.01:
+            out.append(f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} %; this was fitted.")
+    if abs(scale - 1.0) > 0.01:
+        out.append(f"The scale is {100 * (scale - 1.0):+.1f} % off if these phases are right; this was fitted.")
+    if abs(scale - 1.0) > max(0.01, 2.5 * stored_relative_sigma):
+        out.append("The fitted scale lies at the edge of what the calibration allows; check --step-inv-a.")
+    return tuple(out)
+
+
+def _scale_hint(unexplained: int, n: int) -> str:
+    """Doubt the scale where the phases explain less than half of what was found."""
+    return " A wrong scale looks the same: check --step-inv-a." if 2 * unexplained > n else ""
+
+
+def _unexplained_hexagons(found: HexagonFindings) -> int:
+    """Number of hexagons that lie on no candidate's ring."""
+    n_phases = 1 + max(zone.phase for zone in found.zones)
+    return int((~ring_owners(found.hexagons, found.rings, n_phases).any(axis=1)).sum())

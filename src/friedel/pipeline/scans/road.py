@@ -1,0 +1,196 @@
+"""The road of a 4D-STEM scan: survey, spots, lattices, phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from friedel.core.arrays import BoolArray, FloatArray
+from friedel.core.errors import CalibrationError, DataError
+from friedel.core.grids import ReciprocalGrid
+from friedel.core.images import PatternScan
+from friedel.core.phase_map import PhaseMap
+from friedel.core.spots import Spots
+from friedel.crystal import PhaseSet
+from friedel.identify.counts.matching import PhaseEvidence
+from friedel.identify.counts.presence import presence_of
+from friedel.identify.hexagons.lattice import Hexagons
+from friedel.identify.hexagons.presence import RING_TOLERANCE, RingEvidence, presence_from_rings
+from friedel.identify.hexagons.rings import HexagonalZone, hexagonal_zones, learn_rings
+from friedel.identify.lattices.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
+from friedel.identify.lattices.zones import build_templates
+from friedel.nets.denoise import ScanDenoiser
+from friedel.patterns.survey import Survey, survey_scan
+from friedel.pipeline.progress import Arrays, BlockStore, Progress
+from friedel.pipeline.scans.blocks import BlockPlan, columns, join_spots, run_blocks
+from friedel.pipeline.scans.choices import annulus_of_phases, choose_denoiser, choose_template, tuned_detector
+from friedel.pipeline.scans.counts import CountFindings, fit_calibration, judge_counts, plan_counts
+from friedel.pipeline.scans.result import (
+    HexagonFindings,
+    LatticeFindings,
+    ScanOptions,
+    ScanResult,
+    scan_warnings,
+)
+
+#: A fit that strays further from the calibration, in prior standard deviations, makes the crystal fit the pattern.
+_MAX_STRAIN = 2.0
+
+
+def analyse_scan(
+    scan: PatternScan,
+    phases: PhaseSet,
+    options: ScanOptions | None = None,
+    *,
+    mask: BoolArray | None = None,
+    fit_centre: bool = True,
+    seed: int = 0,
+    store: BlockStore | None = None,
+    executor: Executor | None = None,
+    progress: Progress = lambda step, done, total: None,
+) -> ScanResult:
+    """Map the phases of a scan.
+
+    Parameters
+    ----------
+    mask
+        Positions of interest (ry, rx); the others are not valid in the map.
+    fit_centre
+        False keeps the calibration's centre.
+    store
+        Keeps blocks for resuming.
+
+    Raises
+    ------
+    CalibrationError, DataError
+        If the annulus, the phases or the data cannot give a map; the message says what to change.
+    """
+    options = options or ScanOptions()
+    template = choose_template(phases, options)
+    annulus = options.annulus_inv_a or annulus_of_phases(scan, phases, template)
+    survey = survey_scan(
+        scan, annulus_inv_a=annulus, fit_centre=fit_centre, executor=executor, progress=partial(progress, "survey")
+    )
+    if mask is not None:
+        survey = replace(survey, valid=survey.valid & mask)
+    zones = hexagonal_zones(phases, annulus) if template == "hexagon" else ()
+    if template == "hexagon" and not zones:
+        raise CalibrationError(
+            f"No phase has a ring of a six-fold zone between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
+            "Widen --annulus-inv-a, or pass --template lattice."
+        )
+    detector, denoiser = tuned_detector(survey, options, annulus, template), choose_denoiser(survey, options)
+    if template == "counts":
+        plan = BlockPlan(detector, annulus, denoiser=denoiser)
+        survey, presence, spots, found = _judge_counts(
+            survey, phases, options, plan, store=store, executor=executor, progress=progress
+        )
+        return _result(scan, survey, phases, presence, spots, annulus, found, mask, denoiser)
+    plan = BlockPlan(detector, annulus, zones, options.hexagon, denoiser=denoiser, seed=seed)
+    blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
+    spots = join_spots(blocks, scan.scan_shape)
+    if template == "hexagon":
+        hexagons = _judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
+        scale = hexagons.rings.scale
+        presence = presence_from_rings(hexagons.evidence, zones, len(phases.crystals), scale=scale)
+        return _result(scan, survey, phases, presence, spots, annulus, hexagons, mask, denoiser)
+    grid = survey.scan.grid
+    lattices = _judge_lattices(spots, phases, options, annulus, grid, executor, partial(progress, "phases"))
+    spots = lattices.distortion.correct(spots)
+    survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, lattices.distortion)))
+    return _result(scan, survey, phases, lattices.evidence.presence, spots, annulus, lattices, mask, denoiser)
+
+
+def _result(
+    scan: PatternScan, survey: Survey, phases: PhaseSet, presence: FloatArray, spots: Spots,
+    annulus: tuple[float, float], found: HexagonFindings | LatticeFindings | CountFindings, mask: BoolArray | None,
+    denoiser: ScanDenoiser | None,
+) -> ScanResult:  # fmt: skip
+    """Lay presence (n, P) out as a map, and say what its reader should know."""
+    shape = (*scan.scan_shape, len(phases.crystals))
+    presence = np.where(survey.valid[..., None], presence.reshape(shape), 0.0)
+    phase_map = PhaseMap(phases.names, np.clip(presence, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
+    warnings = scan_warnings(survey, spots, found, mask, stored_relative_sigma=scan.grid.relative_sigma)
+    return ScanResult(phase_map, survey, spots, annulus, found, warnings, denoiser)
+
+
+def _judge_counts(
+    survey: Survey, phases: PhaseSet, options: ScanOptions, plan: BlockPlan, *,
+    store: BlockStore | None, executor: Executor | None, progress: Progress,
+) -> tuple[Survey, FloatArray, Spots, CountFindings]:  # fmt: skip
+    """Fit the distortion that all patterns share on a sample, then score the counts of every position."""
+    scan, refused = survey.scan, None
+    counts = plan_counts(scan, phases, plan.annulus_inv_a, options.counts, plan.detector)
+    distortion = fit_calibration(survey, counts, plan.detector)
+    if distortion.strain(scan.grid.relative_sigma) > _MAX_STRAIN:
+        refused, distortion = distortion, undistorted(scan.grid.relative_sigma)
+    survey = replace(survey, scan=replace(scan, grid=fitted_grid(scan.grid, distortion)))
+    blocks = run_blocks(survey, replace(plan, counts=counts), store=store, executor=executor, progress=progress)
+    spots = join_spots(blocks, scan.scan_shape)
+    evidence = PhaseEvidence.join([PhaseEvidence(**table) for table in columns(blocks, "phases")])
+    presence = presence_of(evidence)
+    return survey, presence, spots, judge_counts(counts, evidence, presence, spots, distortion, refused)
+
+
+def find_scan_spots(
+    scan: PatternScan,
+    options: ScanOptions,
+    *,
+    executor: Executor | None = None,
+    progress: Progress = lambda step, done, total: None,
+) -> Spots:
+    """Find the spots of every position in ``options.annulus_inv_a``, relative to the position's own beam."""
+    annulus = options.annulus_inv_a
+    if annulus is None:
+        raise CalibrationError("Without phases the annulus must be named. Pass --annulus-inv-a LO,HI.")
+    survey = survey_scan(scan, annulus_inv_a=annulus, executor=executor, progress=partial(progress, "survey"))
+    detector, denoiser = tuned_detector(survey, options, annulus, "hexagon"), choose_denoiser(survey, options)
+    plan = BlockPlan(detector, annulus, denoiser=denoiser)
+    return join_spots(run_blocks(survey, plan, store=None, executor=executor, progress=progress), scan.scan_shape)
+
+
+def _judge_hexagons(blocks: list[Arrays], zones: tuple[HexagonalZone, ...], relative_sigma: float) -> HexagonFindings:
+    """Join the hexagons of all blocks and learn the rings from them."""
+    hexagons = Hexagons.join([Hexagons(**table) for table in columns(blocks, "hexagons")])
+    evidence = RingEvidence.join([RingEvidence(**table) for table in columns(blocks, "evidence")])
+    rings = learn_rings(hexagons, zones, relative_sigma=relative_sigma, tolerance=RING_TOLERANCE)
+    return HexagonFindings(hexagons, zones, evidence, rings)
+
+
+def _judge_lattices(
+    spots: Spots,
+    phases: PhaseSet,
+    options: ScanOptions,
+    annulus: tuple[float, float],
+    grid: ReciprocalGrid,
+    executor: Executor | None,
+    progress: Callable[[int, int], None],
+) -> LatticeFindings:
+    """Fit the distortion that all patterns share, then match every position with every zone axis."""
+    templates = build_templates(phases, options.lattice, annulus)
+    if not templates:
+        raise DataError(
+            f"No phase has a zone axis with four reflections between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
+            "Widen --annulus-inv-a, or check --step-inv-a."
+        )
+    distortion = fit_distortion(
+        spots,
+        templates,
+        options.lattice,
+        annulus,
+        relative_sigma=grid.relative_sigma,
+        centre_sigma_inv_a=float(np.mean(grid.step_inv_a)),
+    )
+    refused = None
+    if distortion.strain(grid.relative_sigma) > _MAX_STRAIN:
+        refused, distortion = distortion, undistorted(grid.relative_sigma)
+    corrected = distortion.correct(spots)
+    n_phases = len(phases.crystals)
+    evidence = match_scan(
+        corrected, templates, options.lattice, annulus, n_phases, executor=executor, progress=progress
+    )
+    return LatticeFindings(templates, distortion, evidence, refused)

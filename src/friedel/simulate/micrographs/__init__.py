@@ -1,0 +1,1 @@
+"""Micrographs of polycrystals, and series of them."""

@@ -1,0 +1,1 @@
+"""Sets of patterns and micrographs to train networks with."""
