@@ -29,7 +29,7 @@ CANDIDATES = {
     "rdunet-8-s1": Architecture("rdunet", 8, 1, 4),
 }
 _RATE_STEPS = 20
-DOCS = Path(__file__).parents[1] / "docs" / "denoiser.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "denoiser.md"
 _BEGIN, _END = "<!-- architectures -->", "<!-- end of architectures -->"
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="CPU minutes per architecture")
     parser.add_argument("--out", type=Path, default=Path("architectures"))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/denoiser.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/bench/denoiser.md")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     materials = load_materials()

@@ -4,7 +4,7 @@ Single patterns of three sets of candidates: none, one or two of them, in zones 
 by two-beam, precessed and many-beam scattering, at 60 to 30,000 electrons; a fifth are of crystals that are no
 candidates. ``python bench/calibrate_presence.py`` fits four numbers by maximum likelihood of what is there on one half
 of the seeds, and prints them with the reliability on the other half. ``--write`` puts the table into
-docs/presence.md.
+docs/bench/presence.md.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from friedel.simulate.patterns.noise import Noise, expose
 from friedel.simulate.patterns.render import SpotShape, render
 from friedel.spots.dog import Dog, filter_stack, find_spots
 
-DOCS = Path(__file__).parents[1] / "docs" / "presence.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "presence.md"
 BEAM = Beam(200.0, 0.8)
 GRID = ReciprocalGrid((0.0165, 0.0165), (63.5, 63.5), relative_sigma=0.005)
 SHAPE = (128, 128)

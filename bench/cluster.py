@@ -2,7 +2,7 @@
 
 Measured here: how many blocks per second one client and one scheduler can hand out, take back and keep on disk, with
 results as large as real ones; the CPU time of a block; the bytes of its input. The dry run then plays the client, the
-workers and the file system through block by block. Writes the figures in docs/cluster.md when given --write.
+workers and the file system through block by block. Writes the figures in docs/howto/cluster.md when given --write.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from friedel.pipeline.runs.folder import open_run
 from friedel.pipeline.workers import workers
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
-DOCS = Path(__file__).parents[1] / "docs" / "cluster.md"
+DOCS = Path(__file__).parents[1] / "docs" / "howto" / "cluster.md"
 HEADING = "## Figures"
 WORKERS = (1, 8, 32, 128, 512, 1000)
 N_BLOCKS_MEASURED = 300

@@ -2,7 +2,7 @@
 
 Test crystals are those that no network was trained or tuned on. Settings of every filter, and the gain and threshold
 with which the standard detector reads what it leaves, are the best of several on validation crystals, for each dose by
-itself. With --write the tables are put into docs/denoiser.md, in place of those of the same names.
+itself. With --write the tables are put into docs/bench/denoiser.md, in place of those of the same names.
 
 python bench/denoise.py [--patterns 60] [--nothing 600] [--weights denoiser] [--only PART ...] [--write]
 """
@@ -32,7 +32,7 @@ from friedel.simulate.patterns.detector import Detector
 from friedel.simulate.ranges import Range
 from friedel.simulate.training.materials import Material, load_materials
 
-DOCS = Path(__file__).parents[1] / "docs" / "denoiser.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "denoiser.md"
 DOSES = (30, 100, 300, 1000, 3000, 10000)
 _VALIDATION_SEED, _TEST_SEED, _FILM_SEED = 11, 12, 13
 FILM: dict[str, Any] = {"halo_share": 0.3, "amorphous_share": 0.2}

@@ -2,7 +2,7 @@
 
 Maps a small simulated scan by lattices, exports it to every format, and has HyperSpy, xarray, orix, tifffile and pandas
 read it: ``python bench/exports.py --peers PYTHON``, where PYTHON has these programs. Writes the table of
-docs/exports.md when given --write.
+docs/howto/export.md when given --write.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from friedel.pipeline.runs.maps import maps_of_run
 from friedel.report.orientation_map import zone_frames
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
-DOCS = Path(__file__).parents[1] / "docs" / "exports.md"
+DOCS = Path(__file__).parents[1] / "docs" / "howto" / "export.md"
 BEGIN, END = "<!-- table by bench/exports.py -->\n", "<!-- end of table -->\n"
 SMALL = ScanOptions(scan_shape=(8, 10), pattern_shape=(96, 96), step_inv_a=0.022, dose_electrons=5000.0)
 
@@ -62,7 +62,7 @@ def main() -> None:
     """Make, read, print, and write the table if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", required=True, help="a Python with hyperspy, xarray, orix, tifffile and pandas")
-    parser.add_argument("--write", action="store_true", help="write the table of docs/exports.md")
+    parser.add_argument("--write", action="store_true", help="write the table of docs/howto/export.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder))

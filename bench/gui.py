@@ -3,7 +3,7 @@
 A headless Chromium drags on the page as a hand would, a move every 16 ms, and the page itself notes when the event of
 a place came and when the picture of that place was drawn. What the screen then needs to show it, up to 16 ms, is not in
 it. On a machine with other work, ``chrt -r 1`` before the command serves it first. With ``--write`` the table is put
-into docs/gui.md.
+into docs/howto/browser.md.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def main() -> None:
     """Measure every case, print the table, and write it where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moves", type=int, default=300, help="moves of the pointer in each case")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/gui.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/howto/browser.md")
     args = parser.parse_args()
-    sys.path.insert(0, str(DOCS))
+    sys.path.insert(0, str(DOCS / "make"))
     from gui_page import chromium, serving
 
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +134,7 @@ def main() -> None:
     table = table_of(rows)
     print(table)
     if args.write:
-        path = DOCS / "gui.md"
+        path = DOCS / "howto" / "browser.md"
         text = path.read_text(encoding="utf-8")
         before, after = text.index(BEGIN) + len(BEGIN), text.index(END)
         path.write_text(f"{text[:before]}\n\n{table}\n\n{text[after:]}", encoding="utf-8")

@@ -92,7 +92,7 @@ def _by_program(answers: Sequence[Answer], figure: Callable[[Answer], float]) ->
 def page_of(
     results: Sequence[tuple[CaseSet, Sequence[Answer]]], speed: dict[str, float], half: str, docs: Path
 ) -> None:
-    """Write docs/identification.md and its picture."""
+    """Write docs/bench/identification.md and its picture."""
     day = dt.datetime.now(tz=dt.UTC).date()
     made = (
         f"Made by `python bench/identify.py --held-out --write` on {day}, {half} patterns, one thread, "
@@ -133,7 +133,7 @@ def page_of(
         "",
         *_reliability(results, docs),
     ]
-    (docs / "identification.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (docs / "bench" / "identification.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _by_condition(results: Iterable[tuple[CaseSet, Sequence[Answer]]]) -> list[str]:
@@ -166,7 +166,7 @@ def _reliability(results: Sequence[tuple[CaseSet, Sequence[Answer]]], docs: Path
     return [
         f"All patterns above together; expected calibration error {found.calibration_error:.3f}.",
         "",
-        f"![Share of patterns that hold the phase over the presence that friedel states](pictures/{PICTURE})",
+        f"![Share of patterns that hold the phase over the presence that friedel states](../pictures/{PICTURE})",
         "",
         "| presence | pairs of pattern and phase | mean presence | share where the phase is there |",
         "|---|---|---|---|",

@@ -1,7 +1,7 @@
 """The whole road of a scan, from file to run folder: patterns per second of one core, stage by stage.
 
 CPU time of friedel and of the process that reads the file, which others on the machine disturb little. Writes its
-section of docs/benchmarks.md when given --write.
+section of docs/bench/speed.md when given --write.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import friedel as fr
 from friedel.pipeline.recipe import parse_recipe
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "speed.md"
 HEADING = "## A scan from file to report"
 #: Scan and pattern shapes; the field of view is the same.
 SIZES = {128: (32, 40), 256: (16, 20)}
@@ -105,7 +105,7 @@ def rows(measure: Callable[[int, str, Path], dict[str, float]]) -> list[str]:
 def main() -> None:
     """Measure, print, and write the section if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write the section of docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write the section of docs/bench/speed.md")
     write = parser.parse_args().write
     day, machine = dt.datetime.now(tz=dt.UTC).date(), f"{platform.machine()}, Python {platform.python_version()}"
     lines = [

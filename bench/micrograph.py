@@ -1,7 +1,7 @@
 """How well are the grains of simulated micrographs named and mapped, by dose and with or without a corrector?
 
-Li, LiF, Li2O and Li2CO3 on an amorphous film, from a seed on which nothing was tuned. Writes docs/micrographs.md when
-given --write.
+Li, LiF, Li2O and Li2CO3 on an amorphous film, from a seed on which nothing was tuned. Writes
+docs/bench/micrographs.md when given --write.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from friedel.patterns.tiles import tile
 from friedel.simulate.micrographs.truth import MicrographTruth
 from friedel.simulate.training.micrographs import Variety, labelled_micrograph
 
-DOCS = Path(__file__).parents[1] / "docs" / "micrographs.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "micrographs.md"
 PHASES = ("li", "lif", "li2o", "li2co3")
 HELD_OUT_SEED = 20_261
 DOSES_E_PER_A2 = (50.0, 200.0, 800.0, 3200.0)
@@ -124,7 +124,7 @@ def measure(micrograph: Micrograph, truth: MicrographTruth) -> Iterator[tuple[st
 def main() -> None:
     """Run all, print the table, and write it to the docs if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/micrographs.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench/micrographs.md")
     parser.add_argument("--images", type=int, default=12, help="images for each row")
     arguments = parser.parse_args()
     crystals = load_phases(PHASES).crystals

@@ -1,7 +1,7 @@
 """Speed and memory of both roads, as ratios to plain array work on the same data in the same run.
 
 Machines differ and are shared: a ratio to a Gaussian filter, or to an FFT, of the same pixels holds where seconds do
-not. Writes docs/benchmarks.md when given --write.
+not. Writes docs/bench/speed.md when given --write.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from friedel.simulate.micrographs.micrograph import sei_micrograph
 from friedel.simulate.patterns.scan import ScanOptions as SimulatedScan
 from friedel.simulate.patterns.scan import simulate_nmc811_scan
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "speed.md"
 
 
 def seconds(work: Callable[[], object], repeats: int = 3) -> float:
@@ -99,7 +99,7 @@ def large_file_rows() -> list[tuple[str, str, str]]:
 def main() -> None:
     """Run all, print the table, and write it to the docs if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench/speed.md")
     write = parser.parse_args().write
     rows = [*scan_rows(), *micrograph_rows(), *large_file_rows()]
     lines = ["| what | measured | times the unit |", "|---|---|---|"]

@@ -51,7 +51,7 @@ from friedel.spots.cfar import Cfar
 from friedel.spots.noise_floor import noise_floor
 from friedel.spots.segmentation import MaskScore, score_mask
 
-DOCS = Path(__file__).parents[1] / "docs" / "segmenter.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "segmenter.md"
 VALIDATION_SEED, TEST_SEED = 2, 20_263
 SHAPES = ((512, 512), (384, 640), (450, 450), (768, 512))
 UNET_STEPS, CNN_STEPS = 4000, 1500
@@ -266,7 +266,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the peers' weights")
     parser.add_argument("--pictures", type=Path, help="folder with images/ and label/")
     parser.add_argument("--images", type=int, default=60)
-    parser.add_argument("--write", action="store_true", help="write docs/segmenter.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench/segmenter.md")
     args = parser.parse_args()
     torch.set_num_threads(1)
     paths = sorted((args.data / "spectra" / "train").glob("*.npz"))

@@ -2,7 +2,7 @@
 
 LiF that shrinks, Li, Li2O and Li2CO3 that grow, from seeds on which nothing was tuned; the same specimens without any
 change; or, with --stack, the time and memory that a long stack takes. With --write, each of the two writes its part of
-docs/series.md and leaves the other.
+docs/bench/series.md and leaves the other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from friedel.pipeline.series.road import SeriesResult, map_whole_series
 from friedel.simulate.micrographs.micrograph import SEI_PHASES
 from friedel.simulate.micrographs.series import SimulatedSeries, areas_px, onset_frames, sei_series, simulate_frame
 
-DOCS = Path(__file__).parents[1] / "docs" / "series.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "series.md"
 FIRST_SEED, SHAPE, N_FRAMES = 101, (512, 512), 40
 
 TITLE, STACK_TITLE = "# Series: what is found when\n", "\n## Time and memory\n"
@@ -160,7 +160,7 @@ def find_onsets(n_seeds: int) -> dict[str, object]:
 def main() -> None:
     """Run one of the two parts, print it, and write it into the page if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/series.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench/series.md")
     parser.add_argument("--seeds", type=int, default=6, help="number of series")
     parser.add_argument("--stack", type=Path, help="measure time and memory of this stack instead")
     arguments = parser.parse_args()

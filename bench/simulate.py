@@ -1,7 +1,7 @@
 """Speed of simulated diffraction per core-second, as ratios to diffsims and py4DSTEM on the same crystals.
 
 The peers are measured where they are installed, and left out with a message where not. CPU time of one process; set
-OMP_NUM_THREADS=1. Writes its section of docs/benchmarks.md when given --write.
+OMP_NUM_THREADS=1. Writes its section of docs/bench/speed.md when given --write.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from friedel.simulate.patterns.noise import Noise, draw_noise, expose, pattern_r
 from friedel.simulate.patterns.render import SpotShape, render
 from friedel.simulate.patterns.sample import cathode_sample
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "speed.md"
 BEAM = Beam(200.0, 0.5)
 GRID = ReciprocalGrid((0.0165, 0.0165), (63.5, 63.5))
 SHAPE, K_MAX_INV_A, N_ZONES = (128, 128), 1.2, 30
@@ -216,7 +216,7 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     """Run all, print the table, and write its section of the docs if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write the section of docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write the section of docs/bench/speed.md")
     write = parser.parse_args().write
     rows = own_rows()
     for package, measure in (("diffsims", diffsims_rows), ("py4DSTEM", py4dstem_rows)):

@@ -2,7 +2,7 @@
 
 Draws lists of spots, not images: grains of random phases, half of them near a low-index zone axis and half in random
 orientation, seen kinematically through a random lens, with errors of position, lattice and scale. The model that names
-them knows none of the thickness, tilt, lens or scatter. Writes docs/spacings.md when given --write.
+them knows none of the thickness, tilt, lens or scatter. Writes docs/bench/spacings.md when given --write.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from friedel.identify.grains.phase_model import cubic_models, phase_model
 from friedel.identify.grains.plane_fit import EvidenceOptions, GrainSpots
 from friedel.simulate.micrographs.optics import Optics, phase_contrast
 
-DOCS = Path(__file__).parents[1] / "docs" / "spacings.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "spacings.md"
 FOUR = ("li", "lif", "li2o", "li2co3")
 TEN = (*FOUR, "lioh", "li3n", "li2s", "lih", "li2o2", "cu")
 #: Phases that grains of an unlisted kind are made of; several have the lattice of a listed one to within 2 %.
@@ -180,7 +180,7 @@ def reliability(scores: Score) -> str:
 def main() -> None:
     """Run all, print the tables, and write them to the docs if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/spacings.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench/spacings.md")
     parser.add_argument("--images", type=int, default=200, help="images for each row")
     arguments = parser.parse_args()
     rows, reliable = [], []

@@ -1,8 +1,8 @@
 """Which opening and dilation outline grains best? The grid search of Raghavendran et al. (2025), on exact outlines.
 
 Otsu's threshold, then opening and dilation by a square of 3, 5 or 7 px, 0 to 2 times each, on the fringe amplitude of
-each grain found in simulated micrographs; beside them the edge at half height. Writes docs/watershed.md when given
---write.
+each grain found in simulated micrographs; beside them the edge at half height. Writes docs/bench/watershed.md when
+given --write.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from friedel.simulate.micrographs.truth import MicrographTruth
 from friedel.simulate.training.micrographs import labelled_micrograph
 from friedel.spots.segmentation import MaskScore
 
-DOCS = Path(__file__).parents[1] / "docs" / "watershed.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "watershed.md"
 SEED, DOSES_E_PER_A2 = 20_265, (100.0, 1000.0)
 HALF_HEIGHT = WatershedOptions()
 GRID = tuple(
@@ -87,7 +87,7 @@ def measured(scores: list[list[MaskScore]]) -> FloatArray:
 def main() -> None:
     """Run all, print the table, and write it to the docs if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/watershed.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench/watershed.md")
     parser.add_argument("--images", type=int, default=16, help="micrographs, of either lens in turn")
     arguments = parser.parse_args()
     crystals = load_phases(PHASES).crystals

@@ -155,7 +155,7 @@ def outcome_of(path: Path) -> FileInfo | errors.FileError:
 
 
 def test_samples_of_every_suffix_open_or_are_refused_with_a_reason(shared_data: Path) -> None:
-    """One sample per suffix; the full list is docs/formats.md."""
+    """One sample per suffix; the full list is docs/reference/formats.md."""
     paths = sorted(path for path in (shared_data / "formats").rglob("*.*") if path.is_file())
     outcomes = [outcome_of(path) for path in {path.suffix: path for path in paths}.values()]
     refused = [outcome for outcome in outcomes if isinstance(outcome, errors.FileError)]

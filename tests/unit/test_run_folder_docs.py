@@ -19,7 +19,7 @@ from friedel.pipeline.runs.files import (
 )
 from friedel.pipeline.runs.folder import RUN_ENTRIES
 
-DOCS = Path(__file__).parents[2] / "docs" / "run-folder.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "run-folder.md"
 
 
 @pytest.fixture

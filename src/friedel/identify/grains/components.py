@@ -57,7 +57,7 @@ class ComponentOptions:
         Window and outliers of the diffractogram.
     detector
         Of spots: "cfar", or "net", the network ``segmenter``. "auto" is "cfar", which promises how many false spots
-        there are; docs/segmenter.md compares them.
+        there are; docs/bench/segmenter.md compares them.
     segmenter
         A shipped network, or a file NAME.onnx with its card.
     false_alarms, max_spots

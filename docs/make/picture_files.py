@@ -15,7 +15,7 @@ from PIL import Image
 from friedel.core.arrays import AnyArray
 from friedel.report.style import in_house_style, png_of, without_ticks
 
-FOLDER = Path(__file__).with_name("pictures")
+FOLDER = Path(__file__).parents[1] / "pictures"
 MAX_BYTES = 250_000
 #: A picture and its caption.
 Panel = tuple[str, AnyArray]

@@ -1,15 +1,15 @@
-"""Make the pictures of the page on simulation: ``python docs/make_gallery.py [NAME ...]``."""
+"""Make the pictures of the page on simulation: ``python docs/make/simulation_pictures.py [NAME ...]``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 
-from gallery_micrographs import draw_micrographs, draw_series
-from gallery_patterns import draw_crystals, draw_doses, draw_draws, draw_parts
-from gallery_scans import draw_cathode, draw_faults, draw_grains
 from matplotlib.figure import Figure
 from picture_files import save
+from simulated_micrographs import draw_micrographs, draw_series
+from simulated_patterns import draw_crystals, draw_doses, draw_draws, draw_parts
+from simulated_scans import draw_cathode, draw_faults, draw_grains
 
 PICTURES: dict[str, Callable[[], Figure]] = {
     "parts": draw_parts,

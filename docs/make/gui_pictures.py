@@ -1,4 +1,7 @@
-"""Make the pictures of docs/gui.md from simulated inputs: ``python docs/make_gui_pictures.py``; needs Chromium."""
+"""Make the pictures of docs/howto/browser.md from simulated inputs; needs Chromium.
+
+Usage: ``python docs/make/gui_pictures.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Write docs/materials.md: the materials for training, and what the full set of pairs costs; about five CPU minutes.
+"""Write docs/reference/materials.md: the materials for training, and what the full set of pairs costs.
 
-Run from the root of the repository: ``python docs/make_materials_page.py``.
+Takes about five CPU minutes. Run from the root of the repository: ``python docs/make/materials_page.py``.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def full_set(materials: tuple[Material, ...]) -> str:
         f"{cpu / 60:.1f} CPU minutes, {len(pairs) / cpu:.0f} pairs a CPU second ({wall / 60:.1f} minutes by the clock"
     )
     return (
-        f"Written by `docs/make_materials_page.py` on {today}, Python {platform.python_version()}, "
+        f"Written by `docs/make/materials_page.py` on {today}, Python {platform.python_version()}, "
         f"{platform.machine()} Linux with {os.cpu_count()} cores, in one process beside other work: **{len(pairs)} "
         f"pairs** of 128 x 128 pixels in {load}), {size / 1e6:.0f} MB. {splits['train']} are for training, "
         f"{splits['validation']} for validation, {splits['test']} for the test. "
@@ -140,7 +140,7 @@ def main() -> None:
         + "\nFurther prototypes are left out because the library has the same structure.\n"
         + "\n## Prototypes\n\n" + prototypes
     )  # fmt: skip
-    (Path(__file__).parent / "materials.md").write_text(page, encoding="utf-8")
+    (Path(__file__).parents[1] / "reference" / "materials.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write docs/phases.md: the phases of the library with their cells and sources. Run from the root of the repository."""
+"""Write docs/reference/phases.md: the phases of the library with their cells and sources."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ About the table:
 - Atoms are neutral in the scattering factors (International Tables C, table 4.3.2.2), also in ionic crystals.
 - Where a cell or a position was rounded or estimated, the source says so.
 
-This page is written by `docs/make_phase_table.py`.
+This page is written by `docs/make/phases_page.py`.
 
 | name | formula | space group | a, b, c | angles (deg) | density | longest d | strongest d |
 |---|---|---|---|---|---|---|---|
@@ -61,7 +61,7 @@ def main() -> None:
     crystals = [load_phase(name) for name in sorted(entry.name.removesuffix(".cif") for entry in entries)]
     sources = "".join(f"- **{crystal.name}**: {crystal.source}\n" for crystal in crystals)
     page = HEAD.format(count=len(crystals)) + "".join(map(row, crystals)) + "\n## Sources\n\n" + sources
-    (Path(__file__).parent / "phases.md").write_text(page, encoding="utf-8")
+    (Path(__file__).parents[1] / "reference" / "phases.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw patterns before and after the denoiser: ``FRIEDEL_SHARED=FOLDER python docs/make_denoiser_pictures.py``.
+"""Draw patterns before and after the denoiser: ``FRIEDEL_SHARED=FOLDER python docs/make/denoiser_pictures.py``.
 
 The folder holds data/ with the real patterns; without it only the simulated picture is drawn.
 """

@@ -1,4 +1,4 @@
-"""Make the pictures of docs/figures.md from simulated data: ``python docs/make_figures.py``."""
+"""Make the pictures of docs/howto/figures.md from simulated data: ``python docs/make/figures_page.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the pictures of README and docs from the inputs of the built-in demo: ``python docs/make_pictures.py``."""
+"""Make the pictures of README and docs from the inputs of the built-in demo: ``python docs/make/pictures.py``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Write docs/formats.md: what friedel makes of every file in a folder of samples.
+"""Write docs/reference/formats.md: what friedel makes of every file in a folder of samples.
 
-Usage: python docs/make_formats_table.py FOLDER [OUTPUT]
+Usage: python docs/make/formats_page.py FOLDER [OUTPUT]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMPANIONS = {".txt", ".csv", ".md"}
 
 HEAD = """# Formats that friedel reads
 
-Made by `docs/make_formats_table.py` on {date} with friedel {friedel}, rosettasciio {rosettasciio}, Python {python}.
+Made by `docs/make/formats_page.py` on {date} with friedel {friedel}, rosettasciio {rosettasciio}, Python {python}.
 
 {formats}
 
@@ -85,4 +85,5 @@ def main(folder: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).with_name("formats.md"))
+    page = Path(__file__).parents[1] / "reference" / "formats.md"
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else page)

@@ -1,7 +1,7 @@
 """Run every command and Python example of README and docs, and write what the commands print into the pages.
 
-``python docs/run_commands.py [FOLDER]``: the pages share one new, empty folder, so that a page may use what an earlier
-one has made. A console block that opens with a comment ``# needs FILE`` is run only if FILE lies in FOLDER.
+``python docs/make/run_commands.py [FOLDER]``: the pages share one new, empty folder, so that a page may use
+what an earlier one has made. A console block that opens with a comment ``# needs FILE`` is run only if FILE lies in FOLDER.
 """
 
 from __future__ import annotations
@@ -16,9 +16,15 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-DOCS = Path(__file__).parent
-PAGES = (DOCS.parent / "README.md", DOCS / "getting-started.md", DOCS / "how-it-decides.md")
-STAMP = re.compile(r"^(Outputs written by `docs/run_commands.py` on ).*$", flags=re.MULTILINE)
+DOCS = Path(__file__).parents[1]
+PAGES = (
+    DOCS.parent / "README.md",
+    DOCS / "start" / "scan.md",
+    DOCS / "start" / "micrograph.md",
+    DOCS / "start" / "pattern.md",
+    DOCS / "concepts" / "how-it-decides.md",
+)
+STAMP = re.compile(r"^(Outputs written by `docs/make/run_commands.py` on ).*$", flags=re.MULTILINE)
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
