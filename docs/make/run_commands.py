@@ -1,7 +1,7 @@
 """Run every command and Python example of README and docs, and write what the commands print into the pages.
 
-``python docs/make/run_commands.py [FOLDER]``: the pages share one new, empty folder, so that a page may use
-what an earlier one has made. A console block that opens with a comment ``# needs FILE`` is run only if FILE lies in FOLDER.
+``python docs/make/run_commands.py [FOLDER]``: the pages share one new, empty folder, so that a page may use what an
+earlier one has made. A console block that opens with a comment ``# needs FILE`` is run only if FILE lies in FOLDER.
 """
 
 from __future__ import annotations
