@@ -36,8 +36,8 @@ demo: $(USABLE)
 test: lint types layers unit
 
 lint: $(STAMP)
-	$(BIN)/ruff check src tests docs bench
-	$(BIN)/ruff format --check src tests docs bench
+	$(BIN)/ruff check src tests docs bench studies
+	$(BIN)/ruff format --check src tests docs bench studies
 
 types: $(STAMP)
 	$(BIN)/mypy
