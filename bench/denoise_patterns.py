@@ -32,11 +32,13 @@ NOTHING = SpotPattern(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zer
 class Case:
     """One pattern: what the camera gave in electrons, with spikes filled; what it should be; and its true spots.
 
+    ``clean``: the electrons of beam and spots alone, as the paper of Lo and Su has it, without halo, film and blur;
     ``spot_electrons``: expected in each spot.
     """
 
     electrons: Float32Array
     expected: FloatArray
+    clean: FloatArray
     grid: ReciprocalGrid
     spot_px: FloatArray
     spot_kind: IntArray
@@ -90,7 +92,8 @@ def expose_case(
     rng: np.random.Generator,
 ) -> Case:  # fmt: skip
     """Expose spots, and say which of them are to be found."""
-    expected = expect(render(spots, grid, shape, spot), noise, grid)
+    share = render(spots, grid, shape, spot)
+    expected = expect(share, noise, grid)
     electrons = electrons_of(count(expected, noise, rng), noise.detector)
     if not noise.detector.is_counting:
         expected = spread(expected, noise.detector)
@@ -105,7 +108,7 @@ def expose_case(
     background = np.maximum(expected[tuple(nearest.T)] - 2.0 * light / area, 0.0)
     kind = judge_spots(px, light, background, noise.dose_electrons, width, radius)
     prepared = prepare(np.maximum(electrons, 0.0)[None], 1.0, None)[0]
-    return Case(prepared, expected, grid, px, kind, light, width, radius)
+    return Case(prepared, expected, share * noise.dose_electrons, grid, px, kind, light, width, radius)
 
 
 def make_cases(
