@@ -7,7 +7,7 @@ thicknesses. Whatever has a parameter to choose is chosen on the first; only the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,10 @@ SHAPE = (128, 128)
 CENTRE_PX = (63.5, 63.5)
 #: 1/Å per pixel of the own simulation and of multislice.
 STEP_INV_A = {"own": 0.0165, "abTEM": 0.0180}
+#: Semi-angle (mrad) of the beam: own simulation, and by energy (keV) as in ``truth_abtem.py``.
+OWN_PROBE_MRAD, ABTEM_PROBES_MRAD = 0.8, {200: 0.9, 300: 0.8}
+#: Doses, and positions of each, that are taken of a simulated map.
+MAP_DOSES, _N_MAP = (100, 1000, 10000), 240
 #: One sigma of the excitation errors that light up where the beam is precessed, 1/Å.
 EXCITATION_INV_A = 0.02
 NOTHING = SpotPattern(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zeros(0), 1.0)
@@ -54,8 +58,8 @@ class Cases:
         Whether each of ``PHASES`` is in the column (n, 2).
     kind
         "O3", "O1", "both", "carbon", "vacuum" or the name of a foreign phase (n,).
-    energy_kev, thickness_nm, tilt_mrad
-        Of each pattern (n,).
+    energy_kev, probe_mrad, thickness_nm, tilt_mrad
+        Of each pattern (n,); ``probe_mrad`` is the semi-angle of the beam.
     """
 
     step_inv_a: float
@@ -64,18 +68,40 @@ class Cases:
     there: Array
     kind: Array
     energy_kev: Array
+    probe_mrad: Array
     thickness_nm: Array
     tilt_mrad: Array
 
     def where(self, keep: Array) -> Cases:
         """Return some of the patterns."""
-        columns = (self.counts, self.there, self.kind, self.energy_kev, self.thickness_nm, self.tilt_mrad)
-        return Cases(self.step_inv_a, self.centre_px, *(column[keep] for column in columns))
+        return Cases(self.step_inv_a, self.centre_px, *(column[keep] for column in _columns(self)))
+
+    def alike(self, other: Cases) -> bool:
+        """Whether both are of one calibration, so that a program can see them together."""
+        return (self.step_inv_a, self.centre_px) == (other.step_inv_a, other.centre_px)
+
+    @staticmethod
+    def join(parts: Sequence[Cases]) -> Cases:
+        """Lay cases of one calibration end to end."""
+        first = parts[0]
+        return Cases(first.step_inv_a, first.centre_px, *map(np.concatenate, zip(*map(_columns, parts), strict=True)))
 
     @property
     def is_foreign(self) -> Array:
         """Whether the pattern is of a crystal that is no candidate (n,)."""
         return ~np.isin(self.kind, [*KINDS, "carbon", "vacuum"])
+
+
+def _columns(cases: Cases) -> tuple[Array, ...]:
+    return (
+        cases.counts,
+        cases.there,
+        cases.kind,
+        cases.energy_kev,
+        cases.probe_mrad,
+        cases.thickness_nm,
+        cases.tilt_mrad,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +123,7 @@ def own_cases(half: Half, where: Where, dose: float, n_per_kind: int = 60) -> Ca
     """
     draw = np.random.default_rng([_SEEDS[half], _REGIONS.index(where)])
     noise = np.random.default_rng([_SEEDS[half], _REGIONS.index(where), round(dose)])
-    beam = Beam(300.0, 0.8)
+    beam = Beam(300.0, OWN_PROBE_MRAD)
     o3, o1 = load_phases(PHASES).crystals
     rows = []
     for i in range(5 * n_per_kind):
@@ -125,7 +151,8 @@ def own_cases(half: Half, where: Where, dose: float, n_per_kind: int = 60) -> Ca
             spots.append(diffract(_oriented(crystal), beam, thickness_a=t_a, rotation_rad=rotation, tilt_mrad=tilt))
         column = overlap(*spots) if len(spots) == 2 else next(iter(spots), NOTHING)
         counts = noise.poisson(dose * _expected(column, halo, beam, STEP_INV_A["own"]))
-        rows.append((counts.astype(np.uint16), KINDS.get(kind, (False, False)), kind, 300.0, thickness_nm, tilt_mrad))
+        there = KINDS.get(kind, (False, False))
+        rows.append((counts.astype(np.uint16), there, kind, 300.0, OWN_PROBE_MRAD, thickness_nm, tilt_mrad))
     return _shuffled(rows, STEP_INV_A["own"])
 
 
@@ -184,25 +211,24 @@ def abtem_cases(folder: Path, half: Half, where: Where, dose: float, limit: int 
         kind = fact["kind"]
         there = KINDS.get(kind, (False, False))
         counts = noise.poisson(dose * mean).astype(np.uint16)
-        rows.append((counts, there, kind, float(fact["energy_kev"]), fact["thickness_nm"], fact["tilt_mrad"]))
+        energy_kev = fact["energy_kev"]
+        known = (float(energy_kev), ABTEM_PROBES_MRAD[energy_kev], fact["thickness_nm"], fact["tilt_mrad"])
+        rows.append((counts, there, kind, *known))
     return _shuffled(rows, STEP_INV_A["abTEM"])
 
 
-def map_cases(folder: Path) -> Iterator[CaseSet]:
-    """Read a simulated map with Poisson noise at several doses, its positions mixed."""
+def map_cases(folder: Path, dose: int) -> Cases:
+    """Read a simulated map with Poisson noise, some of its positions in mixed order."""
     kinds = np.array(["vacuum", "carbon", "O3", "O1", "both", "rock_salt", "spinel"])
-    with np.load(folder / "devmap_truth.npz") as truth:
-        facts = {name: truth[name].ravel() for name in ("cls", "t_nm", "tilt_mrad")}
-    for dose in (100, 300, 1000, 3000, 10000):
-        with np.load(folder / f"devmap_P{dose}.npz") as stored:
-            counts = stored["data"].reshape(-1, *SHAPE)
-        rows = [
-            (pattern, KINDS.get(kind, (False, False)), kind, 300.0, t_nm, tilt)
-            for pattern, kind, t_nm, tilt in zip(
-                counts, kinds[facts["cls"]], facts["t_nm"], facts["tilt_mrad"], strict=True
-            )
-        ]
-        yield CaseSet("map", "map", dose, replace(_shuffled(rows, 0.0220), centre_px=(64.0, 64.0)))
+    with np.load(folder / "devmap_truth.npz") as truth, np.load(folder / f"devmap_P{dose}.npz") as stored:
+        counts = stored["data"].reshape(-1, *SHAPE)
+        kind, thickness_nm, tilt = (truth[name].ravel() for name in ("cls", "t_nm", "tilt_mrad"))
+    chosen = np.random.default_rng(6).permutation(len(counts))[:_N_MAP]
+    rows = [
+        (counts[i], KINDS.get(kinds[kind[i]], (False, False)), kinds[kind[i]], 300.0, 1.0, thickness_nm[i], tilt[i])
+        for i in chosen
+    ]
+    return replace(_shuffled(rows, 0.0220), centre_px=(64.0, 64.0))
 
 
 def _shuffled(rows: list[tuple[Any, ...]], step_inv_a: float) -> Cases:

@@ -56,53 +56,49 @@ def crystal_of(fact: dict[str, Any], energy_kev: float) -> Crystal:
 
 
 class Peaks:
-    """Calibrated peaks above a level and away from the beam, as py4DSTEM asks for them: position (i, 0)."""
+    """Calibrated peaks away from the beam, as py4DSTEM asks for them: position (i, 0)."""
 
-    def __init__(self, found: list[Array], level: float) -> None:
+    def __init__(self, found: list[Array]) -> None:
         self.shape = (len(found), 1)
         self.calstate = dict.fromkeys(("center", "ellipse", "pixel", "rotate"), True)
-        self._found, self._level = found, level
+        self._found = found
 
     def get_vectors(self, scan_x: int, scan_y: int, **calibrated: bool) -> PointList:
         """Peaks of one pattern."""
         peaks = self._found[scan_x]
-        keep = (peaks[:, 2] >= self._level) & (np.hypot(peaks[:, 0], peaks[:, 1]) > 0.1)
+        keep = np.hypot(peaks[:, 0], peaks[:, 1]) > 0.1
         out = np.zeros(int(keep.sum()), dtype=[("qx", float), ("qy", float), ("intensity", float)])
         out["qx"], out["qy"], out["intensity"] = peaks[keep].T
         return PointList(out)
 
 
 def main() -> None:
-    """Score every pattern with every crystal at every level."""
+    """Score every pattern with every crystal."""
     warnings.simplefilter("ignore")
     with np.load(sys.argv[1]) as given:
         counts, energies, radii = given["counts"], given["energy_kev"], given["disk_radius_px"]
         step, centre, facts = float(given["step_inv_a"]), tuple(given["centre_px"]), json.loads(str(given["phases"]))
-        levels = tuple(map(float, given["levels"]))
+        level = float(given["level"])
     n, n_phases = len(counts), len(facts)
-    correlation, weight = np.zeros((len(levels), n, n_phases)), np.zeros((len(levels), n, n_phases))
-    seconds = np.zeros(len(levels))
+    correlation, weight = np.zeros((n, n_phases)), np.zeros((n, n_phases))
+    seconds = 0.0
     for energy in np.unique(energies):
         chosen = np.flatnonzero(energies == energy)
         crystals = [crystal_of(fact, float(energy)) for fact in facts]
         start = time.process_time()
-        found = find_peaks(counts[chosen], float(radii[chosen[0]]), step, centre, min(levels))
-        detection = time.process_time() - start
-        for a, level in enumerate(levels):
-            start = time.process_time()
-            table = Peaks(found, float(level))
-            for p, crystal in enumerate(crystals):
-                crystal.match_orientations(table, num_matches_return=2, min_number_peaks=3, progress_bar=False)
-                correlation[a, chosen, p] = crystal.orientation_map.corr[:, 0, 0]
-            phases = CrystalPhase(crystals, crystal_names=[fact["name"] for fact in facts])
-            for place, i in enumerate(chosen):
-                if len(table.get_vectors(place, 0).data) < 3:
-                    continue  # it fails on an empty pattern
-                weights = phases.quantify_single_pattern(table, (place, 0), corr_kernel_size=0.02, plot_result=False,
-                                                         verbose=False, max_number_patterns=2)[0]  # fmt: skip
-                weight[a, i] = np.reshape(weights, (n_phases, -1)).sum(axis=1)
-            seconds[a] += time.process_time() - start + detection
-    np.savez(sys.argv[2], correlation=correlation, weight=weight, seconds=seconds, levels=list(map(str, levels)))
+        table = Peaks(find_peaks(counts[chosen], float(radii[chosen[0]]), step, centre, level))
+        for p, crystal in enumerate(crystals):
+            crystal.match_orientations(table, num_matches_return=2, min_number_peaks=3, progress_bar=False)
+            correlation[chosen, p] = crystal.orientation_map.corr[:, 0, 0]
+        phases = CrystalPhase(crystals, crystal_names=[fact["name"] for fact in facts])
+        for place, i in enumerate(chosen):
+            if len(table.get_vectors(place, 0).data) < 3:
+                continue  # it fails on an empty pattern
+            weights = phases.quantify_single_pattern(table, (place, 0), corr_kernel_size=0.02, plot_result=False,
+                                                     verbose=False, max_number_patterns=2)[0]  # fmt: skip
+            weight[i] = np.reshape(weights, (n_phases, -1)).sum(axis=1)
+        seconds += time.process_time() - start
+    np.savez(sys.argv[2], kinds=["correlation", "weight"], correlation=correlation, weight=weight, seconds=seconds)
 
 
 if __name__ == "__main__":

@@ -68,29 +68,28 @@ def polar_of(counts: Array, level: str, step_inv_a: float, centre_px: tuple[floa
 
 
 def main() -> None:
-    """Score every pattern with every crystal after every treatment of the background."""
+    """Score every pattern with every crystal."""
     hs.preferences.General.show_progressbar = False
     with np.load(sys.argv[1]) as given:
         counts, energies = given["counts"], given["energy_kev"]
         step, centre, facts = float(given["step_inv_a"]), tuple(given["centre_px"]), json.loads(str(given["phases"]))
-        levels = tuple(map(str, given["levels"]))
+        level = str(given["level"])
     n, n_phases = len(counts), len(facts)
-    correlation, cosine = np.zeros((len(levels), n, n_phases)), np.zeros((len(levels), n, n_phases))
-    seconds = np.zeros(len(levels))
+    correlation, cosine = np.zeros((n, n_phases)), np.zeros((n, n_phases))
+    seconds = 0.0
     for energy in np.unique(energies):
         chosen = np.flatnonzero(energies == energy)
         simulations = [templates_of(fact, float(energy)) for fact in facts]
-        polar_of(counts[:1], levels[0], step, centre).get_orientation(simulations[0], frac_keep=1.0)  # compile first
-        for a, level in enumerate(levels):
-            start = time.process_time()
-            polar = polar_of(counts[chosen], level, step, centre)
-            norm = np.sqrt((polar.data.reshape(len(chosen), -1) ** 2).sum(axis=1))
-            for p, simulation in enumerate(simulations):
-                best = polar.get_orientation(simulation, n_best=1, frac_keep=1.0, show_progressbar=False)
-                correlation[a, chosen, p] = best.data.reshape(len(chosen), 1, 4)[:, 0, 1]
-                cosine[a, chosen, p] = correlation[a, chosen, p] / np.maximum(norm, 1e-9)
-            seconds[a] += time.process_time() - start
-    np.savez(sys.argv[2], correlation=correlation, cosine=cosine, seconds=seconds, levels=levels)
+        polar_of(counts[:1], level, step, centre).get_orientation(simulations[0], frac_keep=1.0)  # compile first
+        start = time.process_time()
+        polar = polar_of(counts[chosen], level, step, centre)
+        norm = np.sqrt((polar.data.reshape(len(chosen), -1) ** 2).sum(axis=1))
+        for p, simulation in enumerate(simulations):
+            best = polar.get_orientation(simulation, n_best=1, frac_keep=1.0, show_progressbar=False)
+            correlation[chosen, p] = best.data.reshape(len(chosen), 1, 4)[:, 0, 1]
+            cosine[chosen, p] = correlation[chosen, p] / np.maximum(norm, 1e-9)
+        seconds += time.process_time() - start
+    np.savez(sys.argv[2], kinds=["correlation", "cosine"], correlation=correlation, cosine=cosine, seconds=seconds)
 
 
 if __name__ == "__main__":
