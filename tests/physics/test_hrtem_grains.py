@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from friedel.crystal import load_phase, zone_net
 from friedel.identify.grains.distortion import fit_stretch
 from friedel.identify.grains.evidence import hypotheses
-from friedel.identify.grains.joint import Candidates, JointMatch, match_grains
+from friedel.identify.grains.joint import Candidates, JointMatch, _of_spots, match_grains
 from friedel.identify.grains.phase_model import cubic_models, in_plane, phase_model, zone_of
 from friedel.identify.grains.plane_fit import EvidenceOptions, GrainSpots
 
@@ -220,3 +221,10 @@ def test_error_of_a_grains_lattice_is_shared_by_its_spots():
     exact = hypotheses(spots_of(k[:3]), MODELS["li2o"], LOG_RANGE, 0.05, even, stiff)[0]
     assert few.centre == pytest.approx(-0.006, abs=1e-3)
     assert 1 / few.curvature == pytest.approx(1 / exact.curvature + 0.003**2, rel=1e-4)
+
+
+def test_probability_of_a_spot_never_exceeds_one_by_rounding():
+    ways = [SimpleNamespace(rows=np.array([0, 1, 2]))] * 18
+    found, _ = _of_spots(ways, np.full(18, 1 / 18))
+    assert np.all(found <= 1)
+    np.testing.assert_allclose(found, 1)

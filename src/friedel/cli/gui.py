@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,9 +35,7 @@ def gui(
 
     with friendly_errors(debug=debug):
         folder = path.parent if path.is_file() or path.suffix in (".zarr", ".zspy") else path
-        options = ServeOptions(
-            folder.absolute(), runs.absolute(), host, port, base_url, min(jobs, 4 * (os.cpu_count() or 1))
-        )
+        options = ServeOptions(folder.absolute(), runs.absolute(), host, port, base_url, jobs)
 
         def ready(access: Access) -> None:
             address = access.url if folder == path else f"{access.url}#{path.absolute()}"

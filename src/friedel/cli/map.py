@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -163,7 +162,7 @@ def run_options(jobs: int, scheduler: str | None, *, resume: bool) -> RunOptions
     from friedel.pipeline.run import RunOptions
 
     command = ("friedel", *(shlex.quote(argument) for argument in sys.argv[1:]))
-    return RunOptions(min(jobs, 4 * (os.cpu_count() or 1)), scheduler, resume, command)
+    return RunOptions(jobs, scheduler, resume, command)
 
 
 def passed_options(context: typer.Context) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -13,6 +14,8 @@ from friedel.core.errors import FriedelError
 
 #: A queue may take its time to start the workers that were asked for.
 _WAIT_FOR_WORKERS_S = 300
+#: More processes than this for each core of the machine only wait for each other.
+_MOST_PER_CORE = 4
 #: Workers of a cluster for which blocks are kept in flight, however few there are at the start.
 _FEWEST_FED = 32
 
@@ -77,7 +80,9 @@ def workers(jobs: int, scheduler: str | None) -> Iterator[Executor | None]:
             executor._max_workers = max(_FEWEST_FED, sum(client.nthreads().values()))
             yield executor
     elif jobs > 1:
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        with ProcessPoolExecutor(
+            min(jobs, _MOST_PER_CORE * (os.cpu_count() or 1)), mp_context=multiprocessing.get_context("forkserver")
+        ) as pool:
             yield pool
     else:
         yield None

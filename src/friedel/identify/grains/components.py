@@ -258,7 +258,7 @@ def _warnings(micrograph: Micrograph, match: GrainMatch, n_outliers: int,
     prior = micrograph.grid.relative_sigma
     if n and abs(match.scale - 1) > 2 * max(match.scale_sigma, 0.5 * prior):
         said.append(
-            f"The spacings fit best if the pixel size is multiplied by {match.scale:.4f} +- {match.scale_sigma:.4f}."
+            f"The spacings fit best if the pixel size is multiplied by {match.scale:.4f} ± {match.scale_sigma:.4f}."
         )
     if match.stretch.share > 2 * match.stretch.sigma:
         said.append(

@@ -216,7 +216,7 @@ def _of_spots(ways: list[Hypothesis], probability: FloatArray) -> tuple[FloatArr
     rows = np.stack([way.rows for way in ways])
     explained = rows >= 0
     best = np.where(explained, probability[:, None], -1.0).argmax(axis=0)
-    return probability @ explained, rows[best, np.arange(rows.shape[1])]
+    return np.minimum(probability @ explained, 1.0), rows[best, np.arange(rows.shape[1])]
 
 
 def _witness_power(parts: list[GrainSpots], options: EvidenceOptions) -> FloatArray:

@@ -133,7 +133,7 @@ def writing_to(path: Path) -> Iterator[None]:
         elif error.errno in _REFUSED:
             message = f"{path}: this user may not write there ({error.strerror}). Choose another --out."
         else:
-            message = f"{path}: writing failed ({error}). Check the disk, or choose another --out."
+            message = f"{path}: writing failed ({error}). Make room or allow writing there, or choose another --out."
         raise RunFolderError(message) from error
 
 
