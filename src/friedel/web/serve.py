@@ -50,7 +50,7 @@ def serve(options: ServeOptions, ready: Callable[[Access], None]) -> None:
         import uvicorn
 
         from friedel.web.app import make_app
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise FriedelError(f"The page needs more ({error}). Install it: pip install 'friedel[gui]'") from error
     try:
         options.runs.mkdir(parents=True, exist_ok=True)
