@@ -6,7 +6,9 @@ All see the picture that the paper makes of an FFT: its logarithm, with their co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,17 +27,36 @@ from friedel.patterns.contrast import paper_contrast
 PAPER_WIDTH, WIDTH, CNN_WIDTH = 128, 8, 16
 BATCH, CROP_PX, RATE = 4, 256, 1e-3
 _STRIDE, _SEED = 16, 5
+_ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU}
+
+
+@dataclass(frozen=True, slots=True)
+class UnetOptions:
+    """What the paper's tuning varies of its U-Net: sides of kernels, activation, and the dropout of its three parts."""
+
+    kernel_px: int = 3
+    transposed_px: int = 2
+    activation: Literal["relu", "elu", "gelu"] = "relu"
+    dropout: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 class PlainUnet(nn.Module):  # type: ignore[misc]
     """The published network at any width: four levels of two convolutions and pooling, a bottleneck, and back."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, options: UnetOptions = UnetOptions()) -> None:
         super().__init__()
         widths = [width * 2**i for i in range(5)]
-        self.down = nn.ModuleList(_twice(i, o) for i, o in zip([1, *widths[:-1]], widths, strict=True))
-        self.grow = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in widths[:-1])
-        self.up = nn.ModuleList(_twice(2 * w, w) for w in widths[:-1])
+        side, down, bottom, up = options.transposed_px, *options.dropout
+        drops = [*(4 * [down]), bottom]
+        self.down = nn.ModuleList(
+            _twice(i, o, options, drop) for i, o, drop in zip([1, *widths[:-1]], widths, drops, strict=True)
+        )
+        # A side of 3 px needs a pixel cut at one end, so that the size doubles.
+        cut = side - 2
+        self.grow = nn.ModuleList(
+            nn.ConvTranspose2d(2 * w, w, side, stride=2, padding=cut, output_padding=cut) for w in widths[:-1]
+        )
+        self.up = nn.ModuleList(_twice(2 * w, w, options, up) for w in widths[:-1])
         self.head = nn.Conv2d(width, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,10 +86,10 @@ class SmallCnn(nn.Module):  # type: ignore[misc]
         return logits[:, 0].float()
 
 
-def _twice(before: int, after: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.Conv2d(after, after, 3, padding=1), nn.ReLU()
-    )
+def _twice(before: int, after: int, options: UnetOptions = UnetOptions(), drop: float = 0.0) -> nn.Module:
+    kernel, act = options.kernel_px, _ACTIVATIONS[options.activation]
+    layers = [nn.Conv2d(before, after, kernel, padding="same"), act(), nn.Conv2d(after, after, kernel, padding="same")]
+    return nn.Sequential(*layers, act(), *([nn.Dropout2d(drop)] if drop else []))
 
 
 def gflop(network: nn.Module, channels: int, shape: tuple[int, int] = (1024, 512)) -> float:
