@@ -190,3 +190,19 @@ def test_child_ends_when_its_parent_is_killed(cube: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the child outlived its parent by 5 s")
+
+
+def test_reader_lets_go_of_what_it_has_handed_over(tmp_path: Path) -> None:
+    """The pages of a mapped file count as its memory for as long as it holds them."""
+    path = tmp_path / "large.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(4, 1, 4096, 4096))
+    file = GuardedFile(path)
+    array = GuardedArray(file)
+    held_mib = []
+    for row in range(4):
+        array[row]
+        array[row, 0, :1]
+        assert file._child is not None
+        status = Path(f"/proc/{file._child.process.pid}/status").read_text()
+        held_mib.append(int(status.partition("RssFile:")[2].split()[0]) / 1024)
+    assert held_mib[-1] < held_mib[0] + 8

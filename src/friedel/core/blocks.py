@@ -15,6 +15,8 @@ Result = TypeVar("Result")
 
 #: Bytes of raw patterns that one block may hold.
 BLOCK_BYTES = 64 * 2**20
+#: Pixels of a block that are worked on at once: what is made of them is many times their size.
+_PIECE_PIXELS = 2**22
 
 
 def row_blocks(scan: PatternScan, block_bytes: int = BLOCK_BYTES) -> list[tuple[int, int]]:
@@ -23,6 +25,12 @@ def row_blocks(scan: PatternScan, block_bytes: int = BLOCK_BYTES) -> list[tuple[
     ky, kx = scan.pattern_shape
     rows = max(1, block_bytes // (rx * ky * kx * scan.data.dtype.itemsize))
     return [(start, min(start + rows, ry)) for start in range(0, ry, rows)]
+
+
+def pieces(patterns: AnyArray) -> list[slice]:
+    """Cut patterns (n, ky, kx) into pieces that are small enough to be worked on at once, at least one pattern each."""
+    size = max(1, _PIECE_PIXELS // int(np.prod(patterns.shape[1:])))
+    return [slice(first, min(first + size, len(patterns))) for first in range(0, len(patterns), size)]
 
 
 def map_patterns(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import mmap
 import os
 import resource
 import signal
@@ -34,6 +35,7 @@ class Server:
         self.limits = Limits()
         self.path = Path()
         self.base_bytes = _data_bytes() + LIBRARY_BYTES
+        self.mapped: mmap.mmap | None = None
 
     def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
         """Answer one request with a JSON header and raw bytes.
@@ -74,13 +76,21 @@ class Server:
                 "Crop or bin it first, or raise Limits.memory_bytes.",
             )
         self._restrain(nbytes)
-        block = np.ascontiguousarray(self.opened.array[slices], dtype=dtype)
+        part = self.opened.array[slices]
+        self.mapped = _map_behind(part)
+        block = np.ascontiguousarray(part, dtype=dtype)
         if block.shape != shape:
             raise errors.TruncatedFileError(
                 self.path, f"it gave data of shape {block.shape} where {shape} was promised", "Copy the file again."
             )
         header = {"dtype": dtype.str, "shape": shape, "nbytes": block.nbytes}
         return header, memoryview(block.reshape(-1).view(np.uint8).data)
+
+    def release(self) -> None:
+        """Let go of the pages of a mapped file that were read: of a large one they would fill the memory."""
+        if self.mapped is not None:
+            self.mapped.madvise(mmap.MADV_DONTNEED)
+            self.mapped = None
 
     def _restrain(self, block_bytes: int) -> None:
         """Set the limits of this request; memory maps of files do not count as memory."""
@@ -118,6 +128,13 @@ def as_file_error(path: Path, problem: Exception) -> FileError:
     )
 
 
+def _map_behind(part: Any) -> mmap.mmap | None:
+    """Return the mapped file of which an array is a view, if it is one."""
+    while isinstance(part, np.ndarray):
+        part = part.base
+    return part if isinstance(part, mmap.mmap) else None
+
+
 def _data_bytes() -> int:
     """Memory of this process that counts for RLIMIT_DATA."""
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -135,6 +152,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         answers.write(len(text).to_bytes(8, "little") + text)
         answers.write(payload)
         answers.flush()
+        server.release()
 
 
 def main() -> None:

@@ -41,6 +41,10 @@ class GatheredRows:
     amount: FloatArray
     centre_px: FloatArray
 
+    def part(self, positions: slice) -> GatheredRows:
+        """Return some of the positions."""
+        return GatheredRows(self.electrons[positions], self.amount[positions], self.centre_px[positions])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScanDenoiser:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray, LazyArray, require_camera_values
-from friedel.core.blocks import map_patterns, row_blocks
+from friedel.core.blocks import map_patterns, pieces, row_blocks
 from friedel.core.errors import CalibrationError, DataError
 from friedel.core.images import PatternScan
 from friedel.patterns.centre import Centre, find_centre
@@ -233,8 +233,17 @@ def _look_at_block(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Bright field, annular and total electrons (n, 3), beam offsets (n, 2) and their errors (n,) of a block."""
     flat = patterns.reshape(-1, *patterns.shape[-2:])
-    dark = ~np.isfinite(flat).any(axis=(1, 2)) if flat.dtype.kind == "f" else np.zeros(len(flat), dtype=bool)
-    clean = remove_spikes(flat, gain=gain, valid=valid)
+    parts = [_look_at(flat[piece], masks, centre, gain, valid) for piece in pieces(flat)]
+    light, offset, sigma = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return light, offset, sigma
+
+
+def _look_at(
+    patterns: AnyArray, masks: tuple[BoolArray, BoolArray], centre: Centre, gain: float, valid: BoolArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    is_float = patterns.dtype.kind == "f"
+    dark = ~np.isfinite(patterns).any(axis=(1, 2)) if is_float else np.zeros(len(patterns), dtype=bool)
+    clean = remove_spikes(patterns, gain=gain, valid=valid)
     sums = [clean[:, mask].sum(axis=1, dtype=np.float64) for mask in masks]
     total = np.where(dark, np.nan, clean.sum(axis=(1, 2), dtype=np.float64))
     offset, sigma = beam_offsets(clean, centre, gain=gain)

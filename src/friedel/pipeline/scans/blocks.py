@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, FloatArray
-from friedel.core.blocks import map_patterns, row_blocks
+from friedel.core.blocks import map_patterns, pieces, row_blocks
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.spots import Spots
 from friedel.identify.counts.matching import PhaseEvidence
@@ -21,7 +21,7 @@ from friedel.nets.denoise import ScanDenoiser
 from friedel.patterns.survey import Survey
 from friedel.pipeline.progress import Arrays, BlockStore, Progress
 from friedel.pipeline.scans.counts import CountPlan, score_counts
-from friedel.spots.dog import Dog, filter_stack, find_spots
+from friedel.spots.dog import Dog, DogResponse, filter_stack, find_spots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,16 +92,28 @@ def _analyse_block(
 
     ``blocks`` are the first rows of all blocks, and where each ends.
     """
-    first = start * patterns.shape[1]
+    first, shift = start * patterns.shape[1], shift_px[start * patterns.shape[1] :]
     if plan.denoiser is None:
-        stack = patterns.reshape(-1, *patterns.shape[-2:])
-        response = filter_stack(stack, plan.detector, grid, gain=gain, valid=valid)
-        found = find_spots(response, plan.detector, plan.annulus_inv_a, valid=valid)
+        gathered, stack = None, patterns.reshape(-1, *patterns.shape[-2:])
     else:
-        block = plan.denoiser.gather_rows(patterns, start, blocks[start])
-        response = filter_stack(block.electrons, plan.detector, grid, valid=valid)
-        found = plan.denoiser.find_spots(block, response, plan.annulus_inv_a)
-    shift = shift_px[first : first + len(response.total)]
+        gathered = plan.denoiser.gather_rows(patterns, start, blocks[start])
+        stack, gain = gathered.electrons, 1.0
+    parts = []
+    for piece in pieces(stack):
+        response = filter_stack(stack[piece], plan.detector, grid, gain=gain, valid=valid)
+        if plan.denoiser is None or gathered is None:
+            found = find_spots(response, plan.detector, plan.annulus_inv_a, valid=valid)
+        else:
+            found = plan.denoiser.find_spots(gathered.part(piece), response, plan.annulus_inv_a)
+        parts.append(_judge_piece(first + piece.start, response, found, shift[piece], grid, valid, plan))
+    return _join(parts, len(stack))
+
+
+def _judge_piece(
+    first: int, response: DogResponse, found: Spots, shift: FloatArray, grid: ReciprocalGrid, valid: BoolArray | None,
+    plan: BlockPlan,
+) -> Arrays:  # fmt: skip
+    """Judge patterns of which the first has this index in the scan, as ``_analyse_block`` does."""
     moved = np.repeat(shift * np.asarray(grid.step_inv_a) @ grid.ellipse.T, np.diff(found.offsets), axis=0)
     spots = Spots(found.k_inv_a - moved, found.sigma_inv_a, found.intensity, found.snr, found.offsets, found.scan_shape)
     arrays = _pack("spots", spots)
@@ -115,21 +127,45 @@ def _analyse_block(
     return arrays
 
 
+def _join(parts: Sequence[Arrays], n: int) -> Arrays:
+    """Join what was made of consecutive patterns, n in all."""
+    arrays = _pack("spots", join_spots(parts, (n, 1)))
+    if "hexagons.offsets" in parts[0]:
+        arrays |= _pack("hexagons", join_hexagons(parts)) | _pack("evidence", join_rings(parts))
+    if any(name.startswith("phases.") for name in parts[0]):
+        arrays |= _pack("phases", join_counts(parts))
+    return arrays
+
+
 def _pack(prefix: str, table: Spots | Hexagons | RingEvidence | PhaseEvidence) -> Arrays:
     values = {f"{prefix}.{field.name}": getattr(table, field.name) for field in fields(table)}
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
-def columns(blocks: Sequence[Arrays], prefix: str) -> list[Arrays]:
-    """Return the columns of one table, such as "spots", "hexagons" or "phases", of every block."""
+def join_spots(blocks: Sequence[Arrays], scan_shape: tuple[int, int]) -> Spots:
+    """Join the spots of all blocks of a scan."""
+    parts = [Spots(**table, scan_shape=(len(table["offsets"]) - 1, 1)) for table in _columns(blocks, "spots")]
+    return Spots.join(parts, scan_shape)
+
+
+def join_hexagons(blocks: Sequence[Arrays]) -> Hexagons:
+    """Join the hexagons of all blocks."""
+    return Hexagons.join([Hexagons(**table) for table in _columns(blocks, "hexagons")])
+
+
+def join_rings(blocks: Sequence[Arrays]) -> RingEvidence:
+    """Join the light in the rings of all blocks."""
+    return RingEvidence.join([RingEvidence(**table) for table in _columns(blocks, "evidence")])
+
+
+def join_counts(blocks: Sequence[Arrays]) -> PhaseEvidence:
+    """Join what the counts of all blocks say."""
+    return PhaseEvidence.join([PhaseEvidence(**table) for table in _columns(blocks, "phases")])
+
+
+def _columns(blocks: Sequence[Arrays], prefix: str) -> list[Arrays]:
+    """Return the columns of one table of every block."""
     return [
         {name.removeprefix(prefix + "."): value for name, value in block.items() if name.startswith(prefix + ".")}
         for block in blocks
     ]
-
-
-def join_spots(blocks: Sequence[Arrays], scan_shape: tuple[int, int]) -> Spots:
-    """Join the spots of all blocks of a scan."""
-    tables = columns(blocks, "spots")
-    parts = [Spots(**table, scan_shape=(len(table["offsets"]) - 1, 1)) for table in tables]
-    return Spots.join(parts, scan_shape)

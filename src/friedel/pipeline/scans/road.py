@@ -16,17 +16,22 @@ from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
-from friedel.identify.counts.matching import PhaseEvidence
 from friedel.identify.counts.presence import presence_of
-from friedel.identify.hexagons.lattice import Hexagons
-from friedel.identify.hexagons.presence import RING_TOLERANCE, RingEvidence, presence_from_rings
+from friedel.identify.hexagons.presence import RING_TOLERANCE, presence_from_rings
 from friedel.identify.hexagons.rings import HexagonalZone, hexagonal_zones, learn_rings
 from friedel.identify.lattices.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
 from friedel.identify.lattices.zones import build_templates
 from friedel.nets.denoise import ScanDenoiser
 from friedel.patterns.survey import Survey, survey_scan
 from friedel.pipeline.progress import Arrays, BlockStore, Progress
-from friedel.pipeline.scans.blocks import BlockPlan, columns, join_spots, run_blocks
+from friedel.pipeline.scans.blocks import (
+    BlockPlan,
+    join_counts,
+    join_hexagons,
+    join_rings,
+    join_spots,
+    run_blocks,
+)
 from friedel.pipeline.scans.choices import annulus_of_phases, choose_denoiser, choose_template, tuned_detector
 from friedel.pipeline.scans.counts import CountFindings, fit_calibration, judge_counts, plan_counts
 from friedel.pipeline.scans.result import (
@@ -131,7 +136,7 @@ def _judge_counts(
     survey = replace(survey, scan=replace(scan, grid=fitted_grid(scan.grid, distortion)))
     blocks = run_blocks(survey, replace(plan, counts=counts), store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
-    evidence = PhaseEvidence.join([PhaseEvidence(**table) for table in columns(blocks, "phases")])
+    evidence = join_counts(blocks)
     presence = presence_of(evidence)
     return survey, presence, spots, judge_counts(counts, evidence, presence, spots, distortion, refused)
 
@@ -155,8 +160,7 @@ def find_scan_spots(
 
 def _judge_hexagons(blocks: list[Arrays], zones: tuple[HexagonalZone, ...], relative_sigma: float) -> HexagonFindings:
     """Join the hexagons of all blocks and learn the rings from them."""
-    hexagons = Hexagons.join([Hexagons(**table) for table in columns(blocks, "hexagons")])
-    evidence = RingEvidence.join([RingEvidence(**table) for table in columns(blocks, "evidence")])
+    hexagons, evidence = join_hexagons(blocks), join_rings(blocks)
     rings = learn_rings(hexagons, zones, relative_sigma=relative_sigma, tolerance=RING_TOLERANCE)
     return HexagonFindings(hexagons, zones, evidence, rings)
 
