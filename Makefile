@@ -5,15 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 USABLE := $(VENV)/.usable
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types layers unit frontend frontend-check clean
+.PHONY: help demo test test-all lint types layers unit docs package frontend frontend-check clean
 
 help:
 	@echo "make demo   map a simulated NMC811 scan and an SEI micrograph; the reports go to demo/"
 	@echo "make test   lint, types, layers and tests"
 	@echo "make test-all   also the tests that take minutes: damaged files, killed runs, full disks, cut networks"
+	@echo "make docs   build the documentation into build/docs; warnings are errors"
+	@echo "make package   build wheel and sdist into build/dist, and map with the wheel in an empty environment"
 	@echo "make frontend   rebuild the web page (needs Node 20.19 or newer); commit what changes in src/friedel/web/static"
 	@echo "make clean  remove .venv and the demo's output"
 
@@ -50,6 +53,24 @@ unit: $(STAMP)
 
 test-all: test
 	$(BIN)/python -m pytest -n auto -m slow
+
+$(DOCS_STAMP): $(STAMP)
+	$(PIP_INSTALL) '.[docs]'
+	@touch $@
+
+docs: $(DOCS_STAMP)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs build/docs
+	@echo "build/docs/index.html"
+
+# The wheel is built from the sdist, so that the sdist is known to be complete.
+package: $(STAMP)
+	rm -rf build/dist build/package
+	$(BIN)/hatchling build --target sdist --directory build/dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/dist build/dist/friedel-*.tar.gz
+	$(PYTHON) -m venv build/package
+	build/package/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt build/dist/friedel-*.whl
+	cd build/package && sh ../../.ci/try-package
+	@ls -l build/dist | awk 'NR > 1 {printf "%.1f MB  %s\n", $$5 / 1e6, $$9}'
 
 frontend:
 	cd frontend && npm ci --no-audit --no-fund && npm run build

@@ -22,6 +22,8 @@ PAGES = (
     DOCS / "start" / "scan.md",
     DOCS / "start" / "micrograph.md",
     DOCS / "start" / "pattern.md",
+    DOCS / "howto" / "choose-phases.md",
+    DOCS / "howto" / "notebook.md",
     DOCS / "concepts" / "how-it-decides.md",
 )
 STAMP = re.compile(r"^(Outputs written by `docs/make/run_commands.py` on ).*$", flags=re.MULTILINE)

@@ -61,7 +61,7 @@ class ReciprocalGrid:
     Parameters
     ----------
     step_inv_a
-        1/Å per pixel along (ky, kx), with |g| = 1/d.
+        1/Å per pixel along (ky, kx), with ``|g| = 1/d``.
     centre_px
         The transmitted beam (ky, kx).
     ellipse

@@ -26,7 +26,15 @@ class _Strict(BaseModel):
 
 
 class RegionOptions(_Strict):
-    """What part of a scan or micrograph is analysed: a rectangle ((y0, y1), (x0, x1)), or a mask file."""
+    """What part of a scan or micrograph is analysed.
+
+    Parameters
+    ----------
+    roi
+        Rectangle ((y0, y1), (x0, x1)).
+    roi_mask
+        Image that is 0 outside of it, relative to the recipe.
+    """
 
     roi: tuple[tuple[int, int], tuple[int, int]] | None = None
     roi_mask: str | None = None
@@ -38,6 +46,19 @@ class Recipe(_Strict):
     The sections ``scan`` and ``micrograph`` hold the settings of the two roads, and ``series`` those that a series has
     besides those of a micrograph; what the input does not take is ignored. ``read`` holds facts that override the
     file's.
+
+    Parameters
+    ----------
+    format
+        Of the recipe itself.
+    input
+        File to analyse, relative to the recipe.
+    phases
+        Names of the library, or .cif files relative to the recipe.
+    min_probability
+        A phase is called present where its presence is at least this.
+    seed
+        Of everything that is drawn at random.
     """
 
     format: Literal[1] = 1
