@@ -22,6 +22,12 @@ PAPERS: dict[Paper, str] = {
     "4D-STEM": "P. M. E. Lo and F. Su, University of Cambridge, "
     "*Towards Automated Materials Analysis: Deep Learning Denoising and Phase Identification from 4D-STEM*",
 }
+_HEAD = """# Studies
+
+The claims of the two papers that friedel builds on, tried again: what each says, what comes out on data whose truth is
+known, and what friedel's own way gives on the same data. Neither paper comes with its data, so all data are simulated,
+or public with a source that the page names. Each page is written by the script of its name in `studies/`.
+"""
 _VERDICT, _OF = "**Verdict.** ", "*A study of the {} paper.*"
 
 
@@ -66,19 +72,14 @@ def write_page(page: Page) -> Path:
 
 def index_of(folder: Path) -> str:
     """Text of the index: the pages of each paper with their verdicts."""
-    head = (
-        "# Studies\n\nThe claims of the two papers that friedel builds on, tried again: what each says, what comes out "
-        "on data whose truth is known, and what friedel's own way gives on the same data. Neither paper comes with its "
-        "data, so all data are simulated, or public with a source that the page names. Each page is written by the "
-        "script of its name in `studies/`.\n"
-    )
+    head = _HEAD
     pages = [(path, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.md")) if path.stem != "index"]
     for paper, source in PAPERS.items():
         rows = [(f"[{_title_of(text)}]({path.name})", _verdict_of(text)) for path, text in pages
                 if _OF.format(paper) in text]  # fmt: skip
         if rows:
             head += f"\n## The {paper} paper\n\n{source}\n\n{table(('study', 'verdict'), rows)}\n"
-    return head
+    return head + "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 
 
 def _title_of(text: str) -> str:
