@@ -26,6 +26,7 @@ from denoise_scan import pooled_scan_scores
 from denoise_speed import speeds
 from skimage.metrics import structural_similarity
 
+from friedel.core.arrays import AnyArray
 from friedel.nets.inference import Network, load_network, stabilise
 from friedel.nets.scoring import WANTED, Score
 from friedel.simulate.patterns.detector import Detector
@@ -179,11 +180,13 @@ def recall_of_all_light(cases: Sequence[Case]) -> float:
     return float(-np.expm1(-np.concatenate(expected)).mean())
 
 
-def picture_quality(tuned: Tuned, cases: Sequence[Case]) -> tuple[float, float]:
-    """Mean PSNR (dB) and SSIM of filtered patterns against the expected ones, both variance-stabilised."""
+def picture_quality(
+    tuned: Tuned, cases: Sequence[Case], truth: Callable[[Case], AnyArray] = lambda case: case.expected
+) -> tuple[float, float]:
+    """Mean PSNR (dB) and SSIM of filtered patterns against the expected or other ones, both variance-stabilised."""
     psnr, ssim = [], []
     for case in cases:
-        wanted, found = stabilise(case.expected), stabilise(tuned.apply(case))
+        wanted, found = stabilise(truth(case)), stabilise(tuned.apply(case))
         top = float(wanted.max())
         psnr.append(10.0 * np.log10(top**2 / max(float(((found - wanted) ** 2).mean()), 1e-12)))
         ssim.append(structural_similarity(wanted, found, data_range=top))
