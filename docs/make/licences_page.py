@@ -116,11 +116,8 @@ def licence_of(name: str) -> str:
         return str(facts["License-Expression"])
     named = [c.split(" :: ")[-1] for c in facts.get_all("Classifier", []) if c.startswith("License :: ")]
     stated = [n for n in named if n != "OSI Approved"]
-    return (
-        ", ".join(stated)
-        or first_line(facts["License"] if "License" in facts else "")
-        or first_line(licence_text(name))
-    )
+    field = first_line((facts.get_all("License") or [""])[0])
+    return ", ".join(stated) or field or first_line(licence_text(name))
 
 
 def licence_text(name: str) -> str:

@@ -27,8 +27,8 @@ def test_notebook_is_stored_without_outputs_and_small(path: Path) -> None:
 def test_notebook_runs_and_shows_its_values(path: Path, tmp_path: Path) -> None:
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(path, as_version=4)
-    first = nbformat.v4.new_code_cell("import warnings\nwarnings.simplefilter('error')\n%matplotlib inline")
-    notebook.cells.insert(0, first)
+    code = "import warnings\nwarnings.filterwarnings('error', module='friedel')\n%matplotlib inline"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(code))
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [kind for cell in notebook.cells if cell["cell_type"] == "code" for kind in kinds_of(cell)]
     assert shown.count("text/html") >= 3

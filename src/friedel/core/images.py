@@ -11,9 +11,10 @@ from friedel.core.arrays import AnyArray, BoolArray, FloatArray, LazyArray, read
 from friedel.core.beam import Beam
 from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid, ReciprocalGrid
+from friedel.core.showing import card_of_micrograph, card_of_pattern, card_of_scan, card_of_series
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Micrograph:
     """A real-space image of shape (y, x) with its pixel size; values are finite."""
 
@@ -29,13 +30,19 @@ class Micrograph:
                 f"Micrograph must hold real numbers, got {self.data.dtype}. A complex wave? Take its modulus."
             )
 
+    def __repr__(self) -> str:
+        return card_of_micrograph(self, with_pictures=False).text()
+
+    def _repr_html_(self) -> str:
+        return card_of_micrograph(self).html()
+
     @property
     def shape(self) -> tuple[int, int]:
         """Length of y and x in pixels."""
         return self.data.shape[0], self.data.shape[1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MicrographSeries:
     """A lazy stack of micrographs (t, y, x).
 
@@ -66,12 +73,18 @@ class MicrographSeries:
                 raise DataError(f"{name} must increase and have one value per frame ({self.data.shape[0]}).")
             object.__setattr__(self, name, values)
 
+    def __repr__(self) -> str:
+        return card_of_series(self, with_pictures=False).text()
+
+    def _repr_html_(self) -> str:
+        return card_of_series(self).html()
+
     def frame(self, index: int) -> Micrograph:
         """Read one frame."""
         return Micrograph(np.asarray(self.data[index]), self.grid, self.beam)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pattern:
     """One diffraction pattern or diffractogram (ky, kx) on a calibrated grid.
 
@@ -97,13 +110,19 @@ class Pattern:
         _check_valid(self.valid, self.data.shape)
         require_finite(self.data if self.valid is None else self.data[self.valid], name="Pattern")
 
+    def __repr__(self) -> str:
+        return card_of_pattern(self, with_pictures=False).text()
+
+    def _repr_html_(self) -> str:
+        return card_of_pattern(self).html()
+
     @property
     def shape(self) -> tuple[int, int]:
         """Length of ky and kx in pixels."""
         return self.data.shape[0], self.data.shape[1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PatternScan:
     """A lazy scan of patterns (ry, rx, ky, kx).
 
@@ -134,6 +153,12 @@ class PatternScan:
             hint="One pattern? Use data[None, None]. A list of patterns? Pass --scan-shape NY,NX.",
         )
         _check_valid(self.valid, self.data.shape[2:])
+
+    def __repr__(self) -> str:
+        return card_of_scan(self, with_pictures=False).text()
+
+    def _repr_html_(self) -> str:
+        return card_of_scan(self).html()
 
     @property
     def scan_shape(self) -> tuple[int, int]:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from friedel.core.arrays import BoolArray, Float32Array
 from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid
+from friedel.core.showing import card_of_phase_map
 
 MAX_PHASES = 32
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PhaseMap:
     """Presence of each phase at each position.
 
@@ -47,6 +48,12 @@ class PhaseMap:
             raise DataError(f"valid must be bool of shape {self.presence.shape[:2]}, got {self.valid.shape}.")
         if not ((self.presence >= 0) & (self.presence <= 1)).all():
             raise DataError("presence must lie between 0 and 1.")
+
+    def __repr__(self) -> str:
+        return card_of_phase_map(self, with_pictures=False).text()
+
+    def _repr_html_(self) -> str:
+        return card_of_phase_map(self).html()
 
     def labels(self, min_probability: float = 0.5) -> NDArray[np.uint32]:
         """Bit mask (y, x): bit i is set where phase i has at least this presence; 0 where none has."""

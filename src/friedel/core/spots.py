@@ -9,9 +9,10 @@ import numpy as np
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray, read_only
 from friedel.core.errors import DataError
+from friedel.core.showing import card_of_spots
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Spots:
     """Measured spots of one or many patterns, as a struct of arrays.
 
@@ -50,6 +51,12 @@ class Spots:
             raise DataError(f"Spots.offsets must run from 0 to {n} in {ry * rx + 1} values, got {len(self.offsets)}.")
         if (np.diff(self.offsets) < 0).any():
             raise DataError("Spots.offsets must not decrease.")
+
+    def __repr__(self) -> str:
+        return card_of_spots(self, with_pictures=False).text()
+
+    def _repr_html_(self) -> str:
+        return card_of_spots(self).html()
 
     def __len__(self) -> int:
         return len(self.intensity)
