@@ -3,7 +3,7 @@
 The cubes lie on disk as sparse files: of every eight blocks of 64 MiB one holds a simulated scan, the others zeros,
 which take no disk, and as much memory as any when they are mapped. Pixels have 32 bits, as those of counting cameras.
 What is kept in memory must not grow with the cube, but for the results.
-Writes its section of docs/benchmarks.md when given --write; --gib names the sizes.
+Writes its section of docs/bench/speed.md when given --write; --gib names the sizes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[1] / "docs" / "bench" / "speed.md"
 HEADING = "## Memory of large scans"
 PATTERN_PX, STEP_INV_A, DOSE_ELECTRONS = 256, 0.00825, 20000.0
 #: Columns of the scan; rows of a simulated block, and of how many rows they are the first.
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--gib", type=float, nargs="+", default=[1.0, 4.0, 20.0])
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--denoise", default="none")
-    parser.add_argument("--write", action="store_true", help="write the section of docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write the section of docs/bench/speed.md")
     arguments = parser.parse_args()
     day, machine = dt.datetime.now(tz=dt.UTC).date(), f"{platform.machine()}, Python {platform.python_version()}"
     lines = [

@@ -13,6 +13,7 @@ from typer.testing import Result
 
 import friedel as fr
 from friedel.crystal import library
+from friedel.nets.inference import device_of
 
 Friedel = Callable[..., Result]
 
@@ -81,14 +82,15 @@ def test_a_map_says_which_network_found_its_spots(
     done("map", scan_file, *phases, "--template", "hexagon", "--out", tmp_path / "auto")
     done("map", scan_file, *phases, "--template", "hexagon", "--denoise", "none", "--out", tmp_path / "none")
     used, unused = (
-        json.loads((tmp_path / name / "provenance.json").read_text(encoding="utf-8"))["weights_sha256"]
-        for name in ("auto", "none")
+        json.loads((tmp_path / name / "provenance.json").read_text(encoding="utf-8")) for name in ("auto", "none")
     )
-    assert [name for name in used if name.startswith("denoiser")]
-    assert not unused
+    assert [name for name in used["weights_sha256"] if name.startswith("denoiser")]
+    assert not unused["weights_sha256"]
+    assert (used["network_device"], unused["network_device"]) == (device_of("denoiser"), "")
     by_network, by_counts = "found by the network denoiser", "found by their difference of Gaussians"
     report, classical = ((tmp_path / name / "report.html").read_text(encoding="utf-8") for name in ("auto", "none"))
     assert "denoised." in report
+    assert "network ran on" in report
     assert (by_network in report, by_counts in report) == (True, False)
     assert (by_network in classical, by_counts in classical) == (False, True)
     assert "no weights of this name" in refused(

@@ -74,6 +74,7 @@ def make_run(
             "cd" * 32,
             hashes,
             {"denoiser 1": "ef" * 32},
+            "cpu",
             {"friedel": "0.1.0"},
             0,
             (),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,8 @@ import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
 from friedel.core.errors import CorruptFileError, DataError, FriedelError
-from friedel.nets.cards import OperatingPoint, WeightCard, WeightsError, find_card, verify_weights
+from friedel.nets.cards import OperatingPoint, WeightCard, WeightsError, find_card, load_card, verify_weights
+from friedel.nets.device import Device, device_of_session, start_session
 from friedel.nets.onnx_file import require_plain_onnx
 from friedel.nets.spot_map import Trust
 
@@ -147,29 +148,49 @@ def run_weights(path: Path, sha256: str, inputs: dict[str, AnyArray]) -> list[An
     WeightsError, FileError
         If the file was changed after its card was read, is no plain ONNX file, or does not hold together.
     """
+    with _blaming(path):
+        session = open_session(str(path), sha256)
+    on_gpu = device_of_session(session) == "cuda"
+    with _blaming_gpu(path) if on_gpu else _blaming(path):
+        outputs: list[Any] = session.run(None, inputs)
+    return outputs
+
+
+def device_of(name_or_path: str) -> Device:
+    """Tell where a shipped network, or one from a file of weights, runs in this process."""
+    card_path = find_card(name_or_path)
+    card = load_card(card_path)
+    path = card_path.parent / card.file
+    with _blaming(path):
+        return device_of_session(open_session(str(path), card.sha256))
+
+
+@contextlib.contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """Blame the file of weights for what ONNX Runtime raises, which has no base of its own."""
     try:
-        outputs: list[Any] = open_session(str(path), sha256).run(None, inputs)
+        yield
     except FriedelError:
         raise
-    except Exception as error:  # what ONNX Runtime raises has no base of its own
+    except Exception as error:
         raise CorruptFileError(path, f"it does not run ({error})", "Fetch it and its card anew.") from error
-    return outputs
+
+
+@contextlib.contextmanager
+def _blaming_gpu(path: Path) -> Iterator[None]:
+    """Blame the GPU for what fails on it."""
+    try:
+        yield
+    except Exception as error:
+        raise WeightsError(
+            path, f"the GPU failed to run it ({error})", "Free its memory, or hide it: set CUDA_VISIBLE_DEVICES to ''."
+        ) from error
 
 
 @lru_cache(maxsize=4)
 def open_session(path: str, sha256: str) -> Any:
-    """Open the weights that have this hash in this process, on one thread, with nothing from other files.
-
-    Without this setting ONNX Runtime 1.31 reports its use to its maker over the network.
-    """
-    data = read_weights(Path(path), sha256)
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    """Open the weights that have this hash in this process, with nothing from other files."""
+    return start_session(read_weights(Path(path), sha256))
 
 
 def read_weights(path: Path, sha256: str) -> bytes:

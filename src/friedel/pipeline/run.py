@@ -16,6 +16,7 @@ from friedel.identify.grains.table import component_of_spots
 from friedel.identify.hexagons.presence import ring_owners
 from friedel.io import read
 from friedel.nets.cards import DEFAULT_WEIGHTS, find_card, load_card
+from friedel.nets.inference import device_of
 from friedel.patterns.survey import virtual_image
 from friedel.pipeline.micrographs.report import micrograph_sections
 from friedel.pipeline.micrographs.road import analyse_region
@@ -31,7 +32,7 @@ from friedel.pipeline.scans.report import scan_sections
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.pipeline.scans.road import analyse_scan
 from friedel.pipeline.series.outcome import map_series
-from friedel.pipeline.workers import workers
+from friedel.pipeline.workers import ask_worker, workers
 
 Data = PatternScan | Micrograph | MicrographSeries
 
@@ -89,13 +90,16 @@ def run_recipe(
     clock.lap("hash")
     with naming(recipe.input):
         data = read(recipe.input, recipe.read)
-    weights = _weights_hash(recipe, data)
+    network = _network_wanted(recipe, data)
+    weights = _weights_hash(network) if network else {}
     key |= {f"sha256 of {name}": value for name, value in (inputs | weights).items()}
+    if network:
+        key["network device"] = device_of(network)
     with open_run(out, key, resume=options.resume) as run:
         with naming(recipe.input):
             outcome = _analyse(data, recipe, phases, run, options, progress)
-        if outcome.used_network:
-            provenance = replace(provenance, weights_sha256=weights)
+        if outcome.network_device:
+            provenance = replace(provenance, weights_sha256=weights, network_device=outcome.network_device)
         clock.lap("analyse")
         summary = write_outcome(run, recipe, toml, outcome, provenance, clock)
         progress("report", 1, 1)
@@ -115,17 +119,17 @@ def _input_hashes(recipe: Recipe, progress: Progress) -> dict[str, str]:
     return hashes
 
 
-def _weights_hash(recipe: Recipe, data: Data) -> dict[str, str]:
-    """Hash of the network that a recipe asks for with data of this kind, by name; empty if it asks for none."""
+def _network_wanted(recipe: Recipe, data: Data) -> str | None:
+    """Return the network that a recipe asks for with data of this kind."""
     if isinstance(data, PatternScan):
         wanted = DEFAULT_WEIGHTS if recipe.scan.denoise == "auto" else recipe.scan.denoise
-        if wanted == "none":
-            return {}
-    elif recipe.micrograph.detector == "net":
-        wanted = recipe.micrograph.segmenter
-    else:
-        return {}
-    card = load_card(find_card(wanted))
+        return None if wanted == "none" else wanted
+    return recipe.micrograph.segmenter if recipe.micrograph.detector == "net" else None
+
+
+def _weights_hash(network: str) -> dict[str, str]:
+    """Hash of a network, by its name and version."""
+    card = load_card(find_card(network))
     return {f"{card.name} {card.version}": card.sha256}
 
 
@@ -164,6 +168,8 @@ def _map_scan(
                 result.annulus_inv_a,
                 executor=executor,
             )
+        used = result.denoiser.network.path if result.denoiser else None
+        device = ask_worker(device_of, str(used), executor) if used else ""
     arrays, attributes = _scan_arrays(result)
     attributes["roi"] = [list(region.rows), list(region.columns)]
     return Outcome(
@@ -176,7 +182,7 @@ def _map_scan(
         lambda: scan_sections(result, region, whole, recipe.min_probability),
         arrays,
         attributes,
-        used_network=result.denoiser is not None,
+        network_device=device,
     )
 
 
@@ -258,5 +264,5 @@ def _map_micrograph(micrograph: Micrograph, recipe: Recipe, phases: PhaseSet, pr
         {"step_px": result.step_px, "roi": [list(region.rows), list(region.columns)]},
         [component.as_row() for component in result.components],
         {"component": component_of_spots(result.components, len(result.spots))},
-        used_network=result.network is not None,
+        network_device=device_of(recipe.micrograph.segmenter) if result.network is not None else "",
     )

@@ -42,6 +42,11 @@ def in_order(
         yield done, future.result()
 
 
+def ask_worker(function: Callable[[Item], Result], item: Item, executor: Executor | None) -> Result:
+    """Apply a function where the work is done: in this process, or in one of the workers."""
+    return function(item) if executor is None else executor.submit(function, item).result()
+
+
 @contextlib.contextmanager
 def workers(jobs: int, scheduler: str | None) -> Iterator[Executor | None]:
     """Provide an executor: None for one job in this process, a process pool, or a Dask cluster's.

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from friedel.core.arrays import AnyArray
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
+from friedel.nets.device import Device
 from friedel.pipeline.recipe import Recipe
 from friedel.pipeline.runs.files import (
     Summary,
@@ -63,6 +64,8 @@ class Outcome:
         What the store of the spots holds besides.
     write_more
         Writes further files into the folder of the run.
+    network_device
+        Where a network ran, "" if none did.
     """
 
     kind: str
@@ -77,7 +80,7 @@ class Outcome:
     components: Sequence[Mapping[str, Any]] | None = None
     spot_columns: Mapping[str, AnyArray] = field(default_factory=dict)
     write_more: Callable[[Path], None] = lambda folder: None
-    used_network: bool = False
+    network_device: Device | Literal[""] = ""
 
 
 class Clock:
@@ -177,6 +180,7 @@ def _report(
         (
             *((f"sha256 of {name}", value) for name, value in provenance.inputs_sha256.items()),
             *((f"sha256 of {name}", value) for name, value in provenance.weights_sha256.items()),
+            *((("network ran on", provenance.network_device),) if provenance.network_device else ()),
             *((f"version of {name}", value) for name, value in provenance.versions.items()),
             ("seed", provenance.seed),
             ("host", provenance.host),

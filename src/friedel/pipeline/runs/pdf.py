@@ -81,6 +81,8 @@ def _calibration_table(calibration: Any) -> Table:
 def _provenance_table(provenance: dict[str, Any]) -> Table:
     rows = [(f"sha256 of {Path(name).name}", value) for name, value in provenance["inputs_sha256"].items()]
     rows += [(f"sha256 of {name}", value) for name, value in provenance["weights_sha256"].items()]
+    if device := provenance.get("network_device"):
+        rows.append(("network ran on", device))
     rows += [(f"version of {name}", value) for name, value in provenance["versions"].items()]
     rows += [("seed", str(provenance["seed"])), ("time (UTC)", str(provenance["time_utc"]))]
     return Table(("what", "value"), tuple(rows))

@@ -35,6 +35,8 @@ class Provenance:
         Hash of each input file or folder, by its path as given.
     weights_sha256
         Hash of each network's weights, by name; empty on the classical path.
+    network_device
+        Where the network ran, "cpu" or "cuda"; empty on the classical path.
     versions
         Of Python and the packages that can change a number.
     command
@@ -46,6 +48,7 @@ class Provenance:
     recipe_sha256: str
     inputs_sha256: Mapping[str, str]
     weights_sha256: Mapping[str, str]
+    network_device: str
     versions: Mapping[str, str]
     seed: int
     command: tuple[str, ...]
@@ -70,6 +73,7 @@ def collect_provenance(
         recipe_sha256=sha256_of_text(recipe_toml),
         inputs_sha256=dict(inputs_sha256),
         weights_sha256=dict(weights_sha256 or {}),
+        network_device="",
         versions=versions(),
         seed=seed,
         command=tuple(command),

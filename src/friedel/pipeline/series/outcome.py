@@ -15,6 +15,7 @@ from friedel.core.images import MicrographSeries
 from friedel.crystal import PhaseSet
 from friedel.identify.grains.table import component_of_spots
 from friedel.identify.series.lives import Life
+from friedel.nets.inference import device_of
 from friedel.pipeline.progress import Progress
 from friedel.pipeline.recipe import Recipe
 from friedel.pipeline.region import find_region
@@ -23,6 +24,7 @@ from friedel.pipeline.runs.folder import RunFolder, writing_to
 from friedel.pipeline.runs.outcome import Answer, Outcome, calibration_entry
 from friedel.pipeline.series.report import film, series_sections, when
 from friedel.pipeline.series.road import SeriesResult, analyse_series
+from friedel.pipeline.workers import ask_worker
 from friedel.report.colours import phase_colours
 from friedel.report.files import write_atomic
 from friedel.report.tables import Share
@@ -65,6 +67,8 @@ def map_series(
         series, region, phases, recipe.micrograph, recipe.series, store=run, executor=executor, seed=recipe.seed,
         progress=progress,
     )  # fmt: skip
+    by_network = recipe.micrograph.detector == "net"
+    device = ask_worker(device_of, recipe.micrograph.segmenter, executor) if by_network else ""
     shares = _shares(result, recipe.min_probability, progress)
     first = recipe.read.frames[0] if recipe.read.frames else 0
     step_a = np.asarray(series.grid.step_a)
@@ -96,7 +100,7 @@ def map_series(
         list(component_rows(result, first)),
         {"component": component_of_spots(result.components, len(result.spots))},
         write_more,
-        used_network=recipe.micrograph.detector == "net",
+        network_device=device,
     )
 
 
