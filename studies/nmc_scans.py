@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from lo_su import Patterns
+from lo_su import Patterns, Settings, choose, find_maxima, hexagons_of, label
 
 import friedel as fr
 from friedel.core.arrays import AnyArray, Float32Array, FloatArray, IntArray
@@ -25,6 +25,9 @@ PHASES = ("nmc811-o3", "nmc811-o1")
 NAMES = ("none", "O3", "O1", "both")
 #: Doses of the multislice scan, and the rows of it in which all that there is to tell apart lies.
 _MULTISLICE, _ROWS = {100: "P100", 300: "P300", 1000: "P1000", 3000: "P3000", 10000: "P10000"}, slice(12, 26)
+
+#: Numbers of maxima in a pattern at which thresholds are tried.
+_PER_PATTERN = (40, 30, 24, 20, 16, 14, 12, 10, 8, 6, 5, 4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +71,42 @@ def multislice_scan(dose: int) -> KnownScan | None:
         patterns, truth = counts["data"][_ROWS], known["label4"][_ROWS]
     grid = fr.ReciprocalGrid((0.0220, 0.0220), (64.0, 64.0))
     return known_scan(fr.PatternScan(patterns, grid, fr.RealGrid((20.0, 20.0)), fr.Beam(300.0, 1.0)), truth)
+
+
+def multislice_classes() -> AnyArray:
+    """What there is at each position of the multislice scan (n,): vacuum, carbon, O3, O1, mixed, rock salt, spinel."""
+    names = np.array(("vacuum", "carbon", "O3", "O1", "O3 and O1", "rock salt", "spinel"))
+    with np.load(Path(os.environ["FRIEDEL_SHARED"]) / "data" / "multislice" / "devmap" / "devmap_truth.npz") as known:
+        return np.asarray(names[known["cls"][_ROWS].ravel()])
+
+
+def chosen_settings(choice: KnownScan, patterns: Patterns) -> Settings:
+    """Choose what the paper leaves open, on a scan that is not the one judged."""
+    maxima = find_maxima(patterns, Settings(1e-6, 3), choice.annulus_inv_a)
+    levels = thresholds_for(maxima.intensity, len(patterns.truth), _PER_PATTERN)
+    return choose(patterns, choice.annulus_inv_a, computed_radii(choice.annulus_inv_a), levels)
+
+
+def lo_su_labels(known: KnownScan, patterns: Patterns, settings: Settings) -> IntArray:
+    """Label a scan by the steps of the paper, with computed ring radii."""
+    hexagons = hexagons_of(patterns, settings, known.annulus_inv_a)
+    return label(hexagons, computed_radii(known.annulus_inv_a), settings)
+
+
+def denoisers(network: Denoiser) -> dict[str, Callable[[KnownScan], Patterns]]:
+    """Ways to look at a scan before the paper's steps."""
+    return {
+        "Lo and Su, raw": lambda known: known.patterns(),
+        "Lo and Su, RDUNet": lambda known: known.patterns(denoised_by_rdunet(known, network)),
+        "Lo and Su, friedel's network": lambda known: known.patterns(denoised_by_friedel(known)),
+    }
+
+
+def map_of(labels: IntArray, known: KnownScan) -> fr.PhaseMap:
+    """Lay labels (n,) out as a map of presence 0 and 1."""
+    shape = known.scan.scan_shape
+    presence = np.stack([(labels >> i) & 1 for i in range(2)], axis=-1).reshape(*shape, 2).astype(np.float32)
+    return fr.PhaseMap(PHASES, presence, np.ones(shape, dtype=bool), known.scan.scan_grid)
 
 
 def computed_radii(annulus_inv_a: tuple[float, float]) -> tuple[float, float]:
