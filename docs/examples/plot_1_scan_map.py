@@ -9,13 +9,13 @@ which grows at high voltage. The scan is simulated, so that the map can be held 
 # %%
 # A scan is a stack of patterns (ry, rx, ky, kx) with its calibration. The last line of a cell shows it.
 import matplotlib.pyplot as plt
-import numpy as np
 
 import friedel as fr
+from friedel.pipeline.demo import agreement
 from friedel.report.maps import plot_phase_map
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
-scan, truth = simulate_nmc811_scan(0, ScanOptions(scan_shape=(16, 20), dose_electrons=3000))
+scan, truth = simulate_nmc811_scan(0, ScanOptions(scan_shape=(16, 20)))
 scan
 
 # %%
@@ -25,13 +25,24 @@ result = fr.analyse_scan(scan, phases, fr.ScanOptions())
 result.phase_map
 
 # %%
-# Where is each phase? Opacity says how sure that is.
-plot_phase_map(result.phase_map)
+# Where is each phase? Colour says which, opacity how sure.
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+for ax, phase_map, title in zip(axes, (result.phase_map, truth), ("found", "truth"), strict=True):
+    plot_phase_map(phase_map, ax=ax)
+    ax.set_title(title)
 plt.show()
 
 # %%
-# How much of the truth was found?
-labels, true_labels = result.phase_map.labels(), truth.labels()
-for bit, name in enumerate(phases.names):
-    found, there = (labels >> bit & 1).astype(bool), (true_labels >> bit & 1).astype(bool)
-    print(f"{name}: {np.mean(found[there]):.0%} of it found, {np.mean(there[found]):.0%} of what is called so is right")
+# How much of the truth was found, and what must the reader know?
+print(*agreement(result.phase_map, truth), sep="\n")
+print(*result.warnings, sep="\n")
+
+# %%
+# Why? At each position there is a pattern with its spots.
+from friedel.report.diffraction import plot_pattern  # noqa: E402
+
+ry, rx = 4, 5
+figure, ax = plt.subplots(figsize=(5.4, 4.2))
+spots = result.spots.of(ry * scan.scan_shape[1] + rx)
+plot_pattern(scan.pattern(ry, rx), spots=spots, annulus_inv_a=result.annulus_inv_a, ax=ax)
+plt.show()
