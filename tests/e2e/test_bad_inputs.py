@@ -14,6 +14,9 @@ from typer.testing import Result
 import friedel as fr
 from friedel.core.images import Micrograph, PatternScan
 from friedel.core.phase_map import PhaseMap
+from friedel.identify.grains.components import ComponentOptions
+from friedel.pipeline.micrographs.road import analyse_region
+from friedel.pipeline.region import find_region
 from friedel.pipeline.runs.provenance import sha256_of
 
 Friedel = Callable[..., Result]
@@ -106,6 +109,21 @@ def test_saturated_patterns_are_flagged(
     assert any("saturated" in warning for warning in warnings)
     assert wrongly_named(found, simulated_scan[1]) == 0
     assert not any("saturated" in warning for warning in analyse(counts)[1])
+
+
+def test_a_saturated_micrograph_is_flagged(simulated_micrograph: tuple[Micrograph, PhaseMap]) -> None:
+    image, grid = np.asarray(simulated_micrograph[0].data)[:256, :256], simulated_micrograph[0].grid
+    phases = fr.load_phases(["lif"])
+
+    def warnings_of(data: Counts) -> tuple[str, ...]:
+        region = find_region(data.shape, None, None)
+        return analyse_region(Micrograph(data, grid), region, phases, ComponentOptions()).warnings
+
+    cut = np.minimum(image, np.quantile(image, 0.95))
+    (told,) = (warning for warning in warnings_of(cut) if "saturated" in warning)
+    share = float(told.partition(" %")[0])
+    assert share == pytest.approx(100 * (cut == cut.max()).mean(), rel=0.1)
+    assert not any("saturated" in warning for warning in warnings_of(image))
 
 
 def test_noise_inverted_contrast_and_a_beam_off_the_detector_name_nothing(counts: Counts) -> None:

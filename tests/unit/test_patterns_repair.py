@@ -138,3 +138,26 @@ def test_saturation_shows_in_pixels_that_do_not_scatter() -> None:
     assert not repair.find_saturated(counts).any()
     np.testing.assert_array_equal(repair.find_saturated(np.minimum(counts, 100)), mean > 1)
     assert not repair.find_saturated(np.minimum(counts, 100)[:4]).any()
+
+
+@pytest.mark.parametrize("mean", [3.0, 300.0])
+@pytest.mark.parametrize("step", [1.0, 0.25, 7.0])
+def test_share_of_cut_off_pixels_is_counted(mean: float, step: float) -> None:
+    image = step * np.random.default_rng(0).poisson(mean, (256, 256))
+    limit = np.quantile(image, 0.9)
+    assert repair.saturated_share(np.minimum(image, limit)) == pytest.approx((image >= limit).mean())
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("mean", [0.02, 0.7, 3.0, 300.0])
+def test_tail_of_counts_is_not_cut_off(mean: float, seed: int) -> None:
+    image = np.random.default_rng(seed).poisson(mean, (64, 64))
+    assert repair.saturated_share(image) == 0.0
+    assert repair.saturated_share(image.astype(np.float32)) == 0.0
+
+
+def test_an_image_of_one_value_or_with_nan_has_no_end_that_is_cut_off() -> None:
+    image = np.full((8, 8), 3.0)
+    assert repair.saturated_share(image) == 0.0
+    image[0, :3] = np.nan, 4.0, 2.0
+    assert repair.saturated_share(image) == 0.0

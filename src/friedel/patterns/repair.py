@@ -59,6 +59,20 @@ def find_saturated(patterns: AnyArray) -> BoolArray:
     return np.asarray((patterns == largest).mean(axis=0) > 0.5)
 
 
+def saturated_share(image: AnyArray) -> float:
+    """Share of the pixels of an image that are cut off: they pile up at its largest value.
+
+    The tail of counts thins out towards its end. If the largest value is shown more often than the one below, by four
+    standard deviations of the difference, the camera or an export could tell no more. 0 where it is not.
+    """
+    largest = np.nanmax(image)
+    below = image[image < largest]
+    if not below.size:
+        return 0.0
+    n_top, n_below = np.count_nonzero(image == largest), np.count_nonzero(below == below.max())
+    return n_top / image.size if n_top - n_below > 4.0 * np.sqrt(n_top + n_below) else 0.0
+
+
 def remove_spikes(patterns: AnyArray, *, gain: float, valid: BoolArray | None = None) -> Float32Array:
     """Replace spikes (cosmic rays, salt) and invalid pixels of patterns (n, ky, kx) by the median of their neighbours.
 

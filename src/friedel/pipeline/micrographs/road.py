@@ -11,11 +11,14 @@ from friedel.core.images import Micrograph
 from friedel.crystal import PhaseSet
 from friedel.identify.grains.components import ComponentOptions, MicrographResult, map_micrograph
 from friedel.patterns.masks import find_burned_in_bar
+from friedel.patterns.repair import saturated_share
 from friedel.pipeline.progress import Progress
 from friedel.pipeline.region import Region
 
 #: Smaller images have too few pixels for a spectrum in which spots stand out.
 _LEAST_SIDE_PX = 32
+#: Share of saturated pixels from which on they are told.
+_SATURATED_SHARE = 1e-3
 
 
 def analyse_region(
@@ -39,6 +42,7 @@ def analyse_region(
     if float(np.ptp(data)) == 0.0:
         raise DataError("The image is flat: every pixel has the same value. Is this the right file, or frame?")
     bar = find_burned_in_bar(data)
+    saturated = saturated_share(data[~bar])
     if bar.any():
         data = np.where(bar, np.median(data[~bar]), data)
     result = map_micrograph(Micrograph(data, micrograph.grid, micrograph.beam), phases, options, progress=progress)
@@ -48,8 +52,14 @@ def analyse_region(
             *warnings,
             "A scale bar is burned into the image; it was painted over, and is not valid in the map.",
         )
+    if saturated > _SATURATED_SHARE:
+        words = (
+            f"{100 * saturated:.2g} % of the pixels show the largest value: they are saturated. Cut-off fringes have "
+            "harmonics, spots at twice or three times their frequency that no lattice made, and false powers."
+        )
+        warnings = (*warnings, words)
     outside = (~region.mask | bar)[:: result.step_px, :: result.step_px]
     if not outside.any():
-        return result
+        return replace(result, warnings=warnings)
     presence = np.where(outside[..., None], np.float32(0.0), result.phase_map.presence)
     return replace(result, phase_map=replace(result.phase_map, presence=presence, valid=~outside), warnings=warnings)
