@@ -20,6 +20,7 @@ from rooms_page import modules_of_room  # noqa: E402
 
 project = "friedel"
 author = "The friedel developers"
+copyright = "the friedel developers; GPL-3.0-or-later"  # noqa: A001 - Sphinx asks for this name
 version = release = version_of("friedel")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_gallery.gen_gallery"]

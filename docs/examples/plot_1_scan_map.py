@@ -26,7 +26,7 @@ result.phase_map
 
 # %%
 # Where is each phase? Colour says which, opacity how sure.
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained")
 for ax, phase_map, title in zip(axes, (result.phase_map, truth), ("found", "truth"), strict=True):
     plot_phase_map(phase_map, ax=ax)
     ax.set_title(title)
@@ -42,7 +42,7 @@ print(*result.warnings, sep="\n")
 from friedel.report.diffraction import plot_pattern  # noqa: E402
 
 ry, rx = 4, 5
-figure, ax = plt.subplots(figsize=(5.4, 4.2))
+figure, ax = plt.subplots(figsize=(6.6, 4.2), layout="constrained")
 spots = result.spots.of(ry * scan.scan_shape[1] + rx)
 plot_pattern(scan.pattern(ry, rx), spots=spots, annulus_inv_a=result.annulus_inv_a, ax=ax)
 plt.show()

@@ -33,7 +33,7 @@ for life in result.lives:
 
 # %%
 # The maps of the first and the last frame, on the positions of the first.
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 for ax, frame in zip(axes, (0, 15), strict=True):
     plot_phase_map(result.maps[frame], ax=ax)
     ax.set_title(f"frame {frame}")
@@ -41,7 +41,7 @@ plt.show()
 
 # %%
 # How far has the specimen moved?
-figure, ax = plt.subplots(figsize=(5, 3))
+figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.plot(time_s, 0.1 * result.drift.shift_px * series.grid.step_a[0], label=["y", "x"])
 ax.set(xlabel="time, s", ylabel="drift, nm")
 ax.legend()

@@ -18,15 +18,15 @@ scan, truth = simulate_nmc811_scan(3, ScanOptions(scan_shape=(14, 16)))
 right = fr.analyse_scan(scan, fr.load_phases(["nmc811-o3", "nmc811-o1"]), fr.ScanOptions())
 wrong = fr.analyse_scan(scan, fr.load_phases(["graphite", "bn"]), fr.ScanOptions())
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained")
 plot_phase_map(right.phase_map, ax=axes[0])
 plot_phase_map(wrong.phase_map, ax=axes[1])
 plt.show()
 
 # %%
 # The warnings tell: spots that nothing explains, a scale that had to be bent.
-print("right:", *right.warnings, sep="\n  ")
-print("wrong:", *wrong.warnings, sep="\n  ")
+print("right:", *right.warnings or ["none"], sep="\n  ")
+print("wrong:", *wrong.warnings or ["none"], sep="\n  ")
 
 # %%
 # With a truth, friedel counts: the set of phases that is exactly right, agreement beyond chance, and each phase.

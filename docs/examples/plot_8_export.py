@@ -10,11 +10,13 @@ A run folder holds everything, and can be read without friedel. Exports put it i
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import tifffile
 
 import friedel as fr
 from friedel.pipeline.export import export_run
+from friedel.report.maps import plot_phase_map
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 folder = Path(tempfile.mkdtemp())
@@ -40,4 +42,6 @@ with tifffile.TiffFile(path) as file:
 # The map, as Python reads it back.
 phase_map = fr.load_phase_map(folder / "run")
 assert np.allclose(list(phase_map.fractions().values()), list(summary.fractions.values()))
-phase_map
+figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
+plot_phase_map(phase_map, ax=ax)
+plt.show()

@@ -57,8 +57,9 @@ class Card:
             for name, value in self.facts
         )
         pictures = "".join(map(_figure, self.pictures[:_MOST_PICTURES]))
+        head = f"<strong>friedel {html.escape(self.title)}</strong>"
         return (
-            f'<div><strong>friedel {html.escape(self.title)}</strong><div style="display:flex;flex-wrap:wrap;gap:10px">'
+            f'<div>{head}<div style="display:flex;flex-wrap:wrap;gap:10px;align-items:flex-start">'
             f'{pictures}<table style="border-collapse:collapse">{rows}</table></div></div>'
         )
 
