@@ -1,7 +1,7 @@
 """Peak memory of ``friedel map`` on cubes of several sizes, all processes together.
 
 The cubes lie on disk as sparse files: of every eight blocks of 64 MiB one holds a simulated scan, the others zeros,
-which take no disk, and as much memory as any when they are mapped. Pixels have 32 bits, as those of counting cameras.
+which take no disk, and as much memory as any when they are mapped. Pixels are of float64, which makes fewer of them.
 What is kept in memory must not grow with the cube, but for the results.
 Writes its section of docs/bench/speed.md when given --write; --gib names the sizes.
 """
@@ -9,9 +9,7 @@ Writes its section of docs/bench/speed.md when given --write; --gib names the si
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from section import SPEED, made_by, write_section
 
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
-DOCS = Path(__file__).parents[1] / "docs" / "bench" / "speed.md"
-HEADING = "## Memory of large scans"
+HEADING = "Memory of large scans"
 PATTERN_PX, STEP_INV_A, DOSE_ELECTRONS = 256, 0.00825, 20000.0
 #: Columns of the scan; rows of a simulated block, and of how many rows they are the first.
-COLUMNS, FILLED_ROWS, EVERY_ROWS = 256, 1, 8
+COLUMNS, FILLED_ROWS, EVERY_ROWS = 128, 2, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def write_cube(path: Path, gib: float) -> int:
     """Write a cube of about this size, and return its number of patterns."""
     side = int(np.sqrt(FILLED_ROWS * COLUMNS))
     options = ScanOptions((side, side), (PATTERN_PX, PATTERN_PX), STEP_INV_A, dose_electrons=DOSE_ELECTRONS)
-    simulated = np.asarray(simulate_nmc811_scan(0, options)[0].data).astype(np.uint32)
+    simulated = np.asarray(simulate_nmc811_scan(0, options)[0].data).astype(np.float64)
     block = simulated.reshape(FILLED_ROWS, COLUMNS, PATTERN_PX, PATTERN_PX)
     rows = max(1, round(gib * 2**30 / (EVERY_ROWS // FILLED_ROWS * block.nbytes))) * EVERY_ROWS
     shape = (rows, *block.shape[1:])
@@ -120,11 +118,8 @@ def main() -> None:
     parser.add_argument("--denoise", default="none")
     parser.add_argument("--write", action="store_true", help="write the section of docs/bench/speed.md")
     arguments = parser.parse_args()
-    day, machine = dt.datetime.now(tz=dt.UTC).date(), f"{platform.machine()}, Python {platform.python_version()}"
     lines = [
-        HEADING,
-        "",
-        f"Made by `python bench/large_cube.py --write` on {day}, {machine}. {PATTERN_PX} x {PATTERN_PX} px, uint32,",
+        made_by("bench/large_cube.py --write") + f" {PATTERN_PX} x {PATTERN_PX} px, float64,",
         "two phases, hexagons, without the network, from file to report. Memory is the largest sum over all processes",
         "at one time; the second figure counts the pages of programs and mapped files too.",
         "",
@@ -136,10 +131,7 @@ def main() -> None:
         lines.append(row_of(gib, arguments.jobs, arguments.denoise))
         print(lines[-1], flush=True)
     if arguments.write:
-        text = DOCS.read_text(encoding="utf-8")
-        before, _, rest = text.partition("\n" + HEADING)
-        _, mark, after = rest.partition("\n## ")
-        DOCS.write_text(before.rstrip() + "\n\n" + "\n".join(lines) + "\n" + mark + after, encoding="utf-8")
+        write_section(SPEED, HEADING, lines)
 
 
 if __name__ == "__main__":
