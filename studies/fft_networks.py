@@ -26,9 +26,9 @@ from friedel.spots.segmentation import MaskScore, score_mask
 
 #: Filters of the paper's network at its first level, here and there, and the highest learning rate.
 WIDTH, PAPER_WIDTH, RATE = 4, 128, 3e-3
-#: Pixels that a step of a training sees, whatever the size of its pictures: two half FFTs of 512 x 256 px.
-STEP_PX = 2 * 512 * 256
-TRAINING_PX = 400 * STEP_PX
+#: Pixels that a step of a training sees, whatever the size of its pictures: two half FFTs of 256 x 128 px.
+STEP_PX = 2 * 256 * 128
+TRAINING_PX = 600 * STEP_PX
 #: Log-odds of a spot at a pixel before anything is learnt.
 _FIRST_LOGIT = -4.0
 THRESHOLDS = (0.01, 0.02, *np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
@@ -62,7 +62,7 @@ class Plan:
     network: str = f"unet{WIDTH}"
     make: Callable[[], nn.Module] = lambda: PlainUnet(WIDTH)
     look: Look = Look()
-    n_sheets: int = 120
+    n_sheets: int = 160
     pixels: int = TRAINING_PX
     rate: float = RATE
     seed: int = 0
@@ -106,8 +106,8 @@ class Marks:
 MARK_HEADS = ("Dice", "IoU", "accuracy", "precision", "recall", "Hausdorff", "spots found", "false")
 MARK_NOTES = (
     "*Dice*, *IoU*, *accuracy*, *precision* and *recall* are over the judged pixels of all test FFTs, *Hausdorff* is "
-    "the median over FFTs in px. A spot is *found* if the middle of a marked region lies within 3 px of it, or 1.2 of its "
-    "widths; *false* is false regions an FFT. The threshold is that of the best Dice on the validation FFTs."
+    "the median over FFTs in px. A spot is *found* if the middle of a marked region lies within 3 px of it, or 1.2 of "
+    "its widths; *false* is false regions an FFT. The threshold is that of the best Dice on the validation FFTs."
 )
 
 
