@@ -10,15 +10,13 @@ import numpy as np
 from friedel.core.arrays import Float32Array
 from friedel.core.images import PatternScan
 from friedel.crystal import load_phases
-from friedel.identify.counts.matching import PhaseEvidence
 from friedel.identify.counts.presence import presence_of
-from friedel.identify.hexagons.lattice import Hexagons
-from friedel.identify.hexagons.presence import RING_TOLERANCE, RingEvidence, presence_from_rings
+from friedel.identify.hexagons.presence import RING_TOLERANCE, presence_from_rings
 from friedel.identify.hexagons.rings import hexagonal_zones, learn_rings
 from friedel.pipeline.progress import Arrays
 from friedel.pipeline.recipe import Recipe
 from friedel.pipeline.runs.folder import RunFolder
-from friedel.pipeline.scans.blocks import columns
+from friedel.pipeline.scans.blocks import columns, join_counts, join_hexagons, join_rings
 from friedel.pipeline.scans.choices import annulus_of_phases
 
 
@@ -67,13 +65,11 @@ def partial_map(out: Path, scan: PatternScan, scan_shape: tuple[int, int], recip
 def _presence(blocks: list[Arrays], scan: PatternScan, recipe: Recipe) -> Float32Array | None:
     """Judge the phases (n, P) from the blocks at hand, where the template allows that."""
     if any(columns(blocks, "phases")):
-        evidence = PhaseEvidence.join([PhaseEvidence(**table) for table in columns(blocks, "phases")])
-        return np.asarray(presence_of(evidence), np.float32)
+        return np.asarray(presence_of(join_counts(blocks)), np.float32)
     if not any(columns(blocks, "hexagons")):
         return None
     phases = load_phases(recipe.phases)
     zones = hexagonal_zones(phases, recipe.scan.annulus_inv_a or annulus_of_phases(scan, phases, "hexagon"))
-    hexagons = Hexagons.join([Hexagons(**table) for table in columns(blocks, "hexagons")])
-    seen = RingEvidence.join([RingEvidence(**table) for table in columns(blocks, "evidence")])
+    hexagons, seen = join_hexagons(blocks), join_rings(blocks)
     rings = learn_rings(hexagons, zones, relative_sigma=scan.grid.relative_sigma, tolerance=RING_TOLERANCE)
     return np.asarray(presence_from_rings(seen, zones, len(phases.crystals), scale=rings.scale), np.float32)

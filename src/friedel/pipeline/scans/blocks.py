@@ -144,27 +144,27 @@ def _pack(prefix: str, table: Spots | Hexagons | RingEvidence | PhaseEvidence) -
 
 def join_spots(blocks: Sequence[Arrays], scan_shape: tuple[int, int]) -> Spots:
     """Join the spots of all blocks of a scan."""
-    parts = [Spots(**table, scan_shape=(len(table["offsets"]) - 1, 1)) for table in _columns(blocks, "spots")]
+    parts = [Spots(**table, scan_shape=(len(table["offsets"]) - 1, 1)) for table in columns(blocks, "spots")]
     return Spots.join(parts, scan_shape)
 
 
 def join_hexagons(blocks: Sequence[Arrays]) -> Hexagons:
     """Join the hexagons of all blocks."""
-    return Hexagons.join([Hexagons(**table) for table in _columns(blocks, "hexagons")])
+    return Hexagons.join([Hexagons(**table) for table in columns(blocks, "hexagons")])
 
 
 def join_rings(blocks: Sequence[Arrays]) -> RingEvidence:
     """Join the light in the rings of all blocks."""
-    return RingEvidence.join([RingEvidence(**table) for table in _columns(blocks, "evidence")])
+    return RingEvidence.join([RingEvidence(**table) for table in columns(blocks, "evidence")])
 
 
 def join_counts(blocks: Sequence[Arrays]) -> PhaseEvidence:
     """Join what the counts of all blocks say."""
-    return PhaseEvidence.join([PhaseEvidence(**table) for table in _columns(blocks, "phases")])
+    return PhaseEvidence.join([PhaseEvidence(**table) for table in columns(blocks, "phases")])
 
 
-def _columns(blocks: Sequence[Arrays], prefix: str) -> list[Arrays]:
-    """Return the columns of one table of every block."""
+def columns(blocks: Sequence[Arrays], prefix: str) -> list[Arrays]:
+    """Return the columns of one table, such as "spots", "hexagons" or "phases", of every block."""
     return [
         {name.removeprefix(prefix + "."): value for name, value in block.items() if name.startswith(prefix + ".")}
         for block in blocks
