@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from friedel.io.views import Fixed, Joined, Lifted, Part, Reframed
+from friedel.io.views import Fixed, Joined, Lifted, Part, Reframed, Turned
 
 CUBE = np.arange(4 * 6 * 3 * 5).reshape(4, 6, 3, 5)
 
@@ -25,6 +25,11 @@ def keys(shape: tuple[int, ...]) -> st.SearchStrategy[tuple[Any, ...]]:
 @given(keys(CUBE.shape))
 def test_reframed_list_is_the_scan(key: tuple[Any, ...]) -> None:
     np.testing.assert_array_equal(Reframed(CUBE.reshape(24, 3, 5), (4, 6))[key], CUBE[key])
+
+
+@given(keys((3, 5, 4, 6)))
+def test_turned_scan_has_the_patterns_inside(key: tuple[Any, ...]) -> None:
+    np.testing.assert_array_equal(Turned(CUBE)[key], CUBE.transpose(2, 3, 0, 1)[key])
 
 
 @given(keys((24, 3, 5)), st.lists(st.integers(1, 23), max_size=3, unique=True).map(sorted))

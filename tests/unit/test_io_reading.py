@@ -143,9 +143,24 @@ def test_five_axes_and_wrong_kinds_are_refused(tmp_path: Path) -> None:
     four = write_signal(tmp_path / "b.hspy", (2, 2, 5, 7), ("", "", "nm", "nm"))
     with pytest.raises(errors.UnsupportedFileError, match="--kind"):
         read(four, ReadOptions(kind="micrograph"))
-    turned = write_signal(tmp_path / "c.hspy", (5, 7, 2, 3), ("1/nm", "1/nm", "nm", "nm"))
-    with pytest.raises(errors.UnsupportedFileError, match="ky, kx, ry, rx"):
-        read(turned)
+
+
+def test_a_scan_that_is_stored_inside_its_patterns_is_turned(tmp_path: Path) -> None:
+    path = write_signal(tmp_path / "c.hspy", (5, 7, 2, 3), ("1/nm", "1/nm", "nm", "nm"))
+    stored = np.arange(5 * 7 * 2 * 3).reshape(5, 7, 2, 3)
+    scan = read(path)
+    assert isinstance(scan, PatternScan)
+    assert (scan.scan_shape, scan.pattern_shape) == ((2, 3), (5, 7))
+    np.testing.assert_array_equal(scan.data[...], stored.transpose(2, 3, 0, 1))
+    np.testing.assert_array_equal(scan.pattern(1, 2).data, stored[:, :, 1, 2])
+    np.testing.assert_array_equal(scan.rows(1, 2), stored.transpose(2, 3, 0, 1)[1:2])
+    straight = read(write_signal(tmp_path / "d.hspy", (2, 3, 5, 7), ("nm", "nm", "1/nm", "1/nm")))
+    assert isinstance(straight, PatternScan)
+    assert scan.grid.step_inv_a == straight.grid.step_inv_a
+    assert scan.scan_grid == straight.scan_grid
+    found = inspect(path)
+    assert found.shape == (2, 3, 5, 7)
+    assert "copy it once" in found.notes[-1]
 
 
 def test_info_lists_what_is_missing_with_its_option(tmp_path: Path) -> None:

@@ -16,10 +16,14 @@ from friedel.io.describe import Axis, Description
 from friedel.io.guard import GuardedArray, GuardedFile
 from friedel.io.limits import Limits
 from friedel.io.options import USER_RELATIVE_SIGMA, Kind, ReadOptions
-from friedel.io.views import Lifted, Part, Reframed
+from friedel.io.views import Lifted, Part, Reframed, Turned
 
 #: Fewest and most axes that each kind of input may have.
 _NDIM = {"scan": (2, 4), "micrograph": (2, 2), "series": (2, 3)}
+_TURNED = (
+    "The scan is stored inside the patterns, as (ky, kx, ry, rx): each block of rows is gathered from the whole file. "
+    "Where that is slow, copy it once: fr.write_scan('copy.zarr', fr.read(FILE))."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class FileInfo:
 def inspect(path: str | Path, options: ReadOptions | None = None, limits: Limits | None = None) -> FileInfo:
     """Describe a file without reading its data; FileError subclasses say why one cannot be read."""
     file, options = GuardedFile(path, limits), options or ReadOptions()
-    found = file.description
+    found = in_order(file.description)
     kind = find_kind(file.path, found, options)
     beam = calibrate.beam(found, options)
     notes = found.notes
@@ -109,9 +113,17 @@ def find_kind(path: Path, found: Description, options: ReadOptions) -> Kind:
     fewest, most = _NDIM[kind]
     if not fewest <= ndim <= most:
         raise UnsupportedFileError(path, f"shape {found.shape} is not that of a {kind}", "Pass the right --kind.")
-    if kind == "scan" and ndim == 4 and calibrate.is_reciprocal(found.axes[0]) and calibrate.is_real(found.axes[-1]):
-        raise UnsupportedFileError(path, "its axes are (ky, kx, ry, rx)", "Save it as (ry, rx, ky, kx).")
     return kind
+
+
+def in_order(found: Description) -> Description:
+    """Name the axes of a scan in the order (ry, rx, ky, kx); some programs store them as (ky, kx, ry, rx)."""
+    axes = found.axes
+    if len(axes) != 4 or not (calibrate.is_reciprocal(axes[0]) and calibrate.is_real(axes[-1])):
+        return found
+    scan = tuple(replace(axis, role="navigate") for axis in axes[2:])
+    pattern = tuple(replace(axis, role="signal") for axis in axes[:2])
+    return replace(found, axes=(*scan, *pattern), notes=(*found.notes, _TURNED))
 
 
 def _guess_kind(found: Description, options: ReadOptions) -> Kind:
@@ -128,14 +140,14 @@ def _guess_kind(found: Description, options: ReadOptions) -> Kind:
 
 
 def _scan(file: GuardedFile, options: ReadOptions) -> PatternScan:
-    data = _framed(file, options)
-    if file.description.calibration is not None:
-        return _override(own.rebuild_scan(data, file.description.calibration), options)
+    data, found = _framed(file, options), in_order(file.description)
+    if found.calibration is not None:
+        return _override(own.rebuild_scan(data, found.calibration), options)
     return PatternScan(
         data,
-        calibrate.reciprocal_grid(file.path, file.description, options),
-        calibrate.scan_grid(file.description, options),
-        calibrate.beam(file.description, options),
+        calibrate.reciprocal_grid(file.path, found, options),
+        calibrate.scan_grid(found, options),
+        calibrate.beam(found, options),
     )
 
 
@@ -155,7 +167,8 @@ def _override(scan: PatternScan, options: ReadOptions) -> PatternScan:
 
 def _framed(file: GuardedFile, options: ReadOptions) -> LazyArray:
     """Give the patterns their scan shape (ry, rx)."""
-    array, wanted = GuardedArray(file), options.scan_shape
+    stored, wanted = GuardedArray(file), options.scan_shape
+    array = stored if in_order(file.description) is file.description else Turned(stored)
     lead = array.shape[:-2]
     if len(lead) == 1 and wanted is not None:
         if wanted[0] * wanted[1] != lead[0]:

@@ -145,3 +145,15 @@ class Lifted(LazyView):
 
     def _read(self, spans: list[range]) -> AnyArray:
         return np.asarray(self.array[tuple(as_slice(span) for span in spans[self.extra :])])
+
+
+class Turned(LazyView):
+    """A scan stored as (ky, kx, ry, rx), seen as (ry, rx, ky, kx)."""
+
+    def __init__(self, array: LazyArray) -> None:
+        self.array = array
+        self.shape, self.dtype = (*array.shape[2:], *array.shape[:2]), array.dtype
+
+    def _read(self, spans: list[range]) -> AnyArray:
+        key = tuple(as_slice(span) for span in (*spans[2:], *spans[:2]))
+        return np.ascontiguousarray(np.asarray(self.array[key]).transpose(2, 3, 0, 1))
