@@ -17,12 +17,10 @@ def nmc811_scan() -> fr.PatternScan:
     return simulate_nmc811_scan(1, ScanOptions(scan_shape=(8, 10)))[0]
 
 
-@pytest.mark.parametrize(
-    "phase", ["srtio3", pytest.param("tio2-rutile", marks=pytest.mark.xfail(reason="named at 11 % of the positions"))]
-)
+@pytest.mark.parametrize("phase", ["srtio3", "tio2-rutile", "li2co3"])
 def test_crystal_that_is_not_there_is_none(nmc811_scan: fr.PatternScan, phase: str) -> None:
     result = fr.analyse_scan(nmc811_scan, fr.load_phases([phase]), fr.ScanOptions(template="lattice"))
-    assert result.phase_map.fractions()["none"] > 0.9
+    assert result.phase_map.fractions()["none"] > 0.95
 
 
 def test_crystal_that_fits_only_a_bent_scale_is_refused_and_told(nmc811_scan: fr.PatternScan) -> None:

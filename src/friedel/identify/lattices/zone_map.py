@@ -12,13 +12,15 @@ import numpy as np
 from friedel.core.arrays import FloatArray, IntArray
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.spots import Spots
-from friedel.identify.lattices.zones import ZoneOptions, ZoneTemplate, match_pattern
+from friedel.identify.lattices.zones import ZoneMatch, ZoneOptions, ZoneTemplate, match_pattern, unlisted_evidence
 
 #: Patterns whose spots decide the common scale.
 _SCALE_PATTERNS = 24
 #: Prior one-sigma error of each component of the elliptic distortion.
 _ELLIPTICITY_SIGMA = 0.02
 _DISTORTION_ROUNDS = 4
+#: Patterns, from those with most spots to those with least, and rounds that judge a distortion against free lattices.
+_JUDGED_PATTERNS, _JUDGED_ROUNDS = 48, 3
 #: Patterns per unit of parallel work.
 _CHUNK = 64
 
@@ -166,25 +168,41 @@ def fit_distortion(
     calibration. Then matching and a least-squares fit in turn: five parameters with Gaussian priors, the calibration's
     error and 2 % of ellipticity (stored scales of real files were 1 to 5 % off and 1 % anisotropic), and the error of
     the centre. Only matches with an expected number of false alarms below ``options.max_false_alarms`` take part.
+
+    Such matches may be chance where other crystals lie in the patterns with most spots. The fit is therefore gone on
+    with against lattices laid through the spots, from there and from the calibration as stored, over patterns of all
+    kinds, and what leads by more is taken.
     """
     counts = np.diff(spots.offsets)
-    chosen = [int(i) for i in np.argsort(-counts, kind="stable")[:_SCALE_PATTERNS] if counts[i] >= 4]
+    usable = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] >= 4]
     nothing = undistorted(relative_sigma)
-    if not chosen:
+    if not usable:
         return nothing
-    sample = Spots.join([spots.of(i) for i in chosen], (len(chosen), 1))
+    sample, spread = (
+        Spots.join([spots.of(i) for i in chosen], (len(chosen), 1))
+        for chosen in (usable[:_SCALE_PATTERNS], usable[:: -(-len(usable) // _JUDGED_PATTERNS)])
+    )
     scales = 1.0 + np.linspace(-3.0, 3.0, 25) * relative_sigma
     support = [_log10_support(replace(nothing, matrix=np.eye(2) * s), sample, templates, options,
                               annulus_inv_a) for s in scales]  # fmt: skip
     posterior = np.log(10.0) * np.array(support) - 0.5 * ((scales - 1.0) / max(relative_sigma, 1e-9)) ** 2
-    fit = replace(nothing, matrix=np.eye(2) * scales[int(np.argmax(posterior))])
+    rough = replace(nothing, matrix=np.eye(2) * scales[int(np.argmax(posterior))])
     prior = distortion_prior(relative_sigma, centre_sigma_inv_a)
     for _ in range(_DISTORTION_ROUNDS):
-        measured, model = _matched(fit, sample, templates, options, annulus_inv_a)
-        if not len(model):
+        matched = _matched(rough, sample, templates, options, annulus_inv_a, is_calibrated=False)
+        if not len(matched.model_inv_a):
             return nothing
-        fit = least_squares_distortion(measured, model, options.tolerance_inv_a / 2.0, prior)
-    return fit
+        rough = _fit(matched, options, prior)
+    best, most = rough, 0.0
+    for fit in (nothing, rough):
+        for _ in range(_JUDGED_ROUNDS):
+            matched = _matched(fit, spread, templates, options, annulus_inv_a, is_calibrated=True)
+            if not len(matched.model_inv_a):
+                break
+            fit = _fit(matched, options, prior)
+        if matched.lead > most:
+            best, most = fit, matched.lead
+    return best
 
 
 def distortion_prior(relative_sigma: float, centre_sigma_inv_a: float) -> FloatArray:
@@ -202,12 +220,21 @@ def _log10_support(
     corrected = fit.correct(spots)
     best = (
         min(
-            (m.log10_false_alarms for m in match_pattern(corrected.of(i), templates, options, annulus_inv_a)[0]),
+            (match.log10_false_alarms for match in _uncalibrated(corrected.of(i), templates, options, annulus_inv_a)),
             default=0,
         )
         for i in range(spots.n_patterns)
     )
     return -0.5 * float(sum(best))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Matched:
+    """Measured and model positions (N, 2) of the spots that the surest grain of each pattern explains; sum of leads."""
+
+    measured_inv_a: FloatArray
+    model_inv_a: FloatArray
+    lead: float
 
 
 def _matched(
@@ -216,16 +243,40 @@ def _matched(
     templates: Sequence[ZoneTemplate],
     options: ZoneOptions,
     annulus_inv_a: tuple[float, float],
-) -> tuple[FloatArray, FloatArray]:
-    """Measured (N, 2) and model positions (N, 2) of the spots that the surest grain of each pattern explains."""
+    *,
+    is_calibrated: bool,
+) -> _Matched:
     corrected = fit.correct(spots)
-    measured, model = [np.zeros((0, 2))], [np.zeros((0, 2))]
+    measured, model, lead = [np.zeros((0, 2))], [np.zeros((0, 2))], 0.0
     for i in range(spots.n_patterns):
-        matches, _ = match_pattern(corrected.of(i), templates, options, annulus_inv_a)
-        if matches:
-            measured.append(spots.of(i).k_inv_a[matches[0].spots])
-            model.append(matches[0].model_inv_a)
-    return np.concatenate(measured), np.concatenate(model)
+        seen, given = corrected.of(i), spots.of(i)
+        matches, _ = match_pattern(seen, templates, options, annulus_inv_a, is_calibrated=is_calibrated)
+        if not matches:
+            continue
+        if is_calibrated:
+            # A net that is not on the list may need no distortion: bent far enough, regular nets fit many a candidate.
+            everything = np.ones(len(given), dtype=bool)
+            bent, straight = (
+                unlisted_evidence(seen, everything, matches[0], options, annulus_inv_a, k)
+                for k in (seen.k_inv_a, given.k_inv_a)
+            )
+            margin = matches[0].lead - max(straight - bent, 0.0)
+            if margin <= 0:
+                continue
+            lead += margin
+        measured.append(given.k_inv_a[matches[0].spots])
+        model.append(matches[0].model_inv_a)
+    return _Matched(np.concatenate(measured), np.concatenate(model), lead)
+
+
+def _fit(matched: _Matched, options: ZoneOptions, prior: FloatArray) -> Distortion:
+    return least_squares_distortion(matched.measured_inv_a, matched.model_inv_a, options.tolerance_inv_a / 2.0, prior)
+
+
+def _uncalibrated(
+    spots: Spots, templates: Sequence[ZoneTemplate], options: ZoneOptions, annulus_inv_a: tuple[float, float]
+) -> list[ZoneMatch]:
+    return match_pattern(spots, templates, options, annulus_inv_a, is_calibrated=False)[0]
 
 
 def least_squares_distortion(

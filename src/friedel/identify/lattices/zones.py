@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -12,6 +12,7 @@ from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.core.errors import DataError
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet, reflections, zone_axes, zone_net
+from friedel.identify.lattices.free_net import count_nodes, free_net_evidence, net_evidence
 
 #: Expected false alarms at which a match is worth as much as its absence.
 _EVEN_ODDS = 0.05
@@ -114,6 +115,8 @@ class ZoneMatch:
         Expected number of equally good matches among random spots.
     residual_inv_a
         Root mean square distance of the spots from the model.
+    lead
+        Log evidence of its net over that of the best net which is not on the list.
     """
 
     template: ZoneTemplate
@@ -122,6 +125,7 @@ class ZoneMatch:
     model_inv_a: FloatArray
     log10_false_alarms: float
     residual_inv_a: float
+    lead: float = np.inf
 
 
 def build_templates(
@@ -150,15 +154,27 @@ def build_templates(
 
 
 def match_pattern(
-    spots: Spots, templates: Sequence[ZoneTemplate], options: ZoneOptions, annulus_inv_a: tuple[float, float]
+    spots: Spots,
+    templates: Sequence[ZoneTemplate],
+    options: ZoneOptions,
+    annulus_inv_a: tuple[float, float],
+    *,
+    is_calibrated: bool = True,
 ) -> tuple[list[ZoneMatch], dict[int, float]]:
     """Find the grains of one pattern and how surely each phase is present.
 
     Every rotation that lays a bright spot onto a reflection is tried for every template. A match that explains m of n
     spots has the expected number of false alarms T * P(Binomial(n - 1, p) >= m - 1), where T counts the rotations
     tried and p is the share of the annulus within the tolerance of a reflection: dense nets must explain more
-    (a-contrario reasoning: Desolneux, Moisan and Morel, From Gestalt Theory to Image Analysis, 2008, ch. 3). The best
-    is kept, its spots are taken away, and the search goes on.
+    (a-contrario reasoning: Desolneux, Moisan and Morel, From Gestalt Theory to Image Analysis, 2008, ch. 3). It must
+    also foretell the places of the spots better than any lattice laid through them, see ``free_net``. The best is kept,
+    its spots are taken away, and the search goes on.
+
+    Parameters
+    ----------
+    is_calibrated
+        False where scale, ellipse and centre are still to be fitted: then lattices laid through the spots are no
+        rivals, because they take any distortion.
 
     Returns
     -------
@@ -167,19 +183,22 @@ def match_pattern(
     presence
         Phase index -> score between 0 and 1. For the phases that compete for the same spots it is
         L_i / (sum of L + L_none), with L = false_alarms^-1/2: a documented score, not yet a calibrated probability.
+        L_none holds the best lattice that is not on the list, by the root of its evidence over the candidate's.
     """
     free = np.zeros(len(spots), dtype=bool)
     free[np.argsort(-spots.snr, kind="stable")[: options.max_spots]] = True
     matches: list[ZoneMatch] = []
     presence: dict[int, float] = {}
     while len(matches) < options.max_grains and free.sum() >= 3:
+        allowed = np.log10(options.max_false_alarms * (_LATER_GRAINS if matches else 1.0))
         rivals = _best_per_phase(spots, free, templates, options, annulus_inv_a)
+        rivals = {phase: match for phase, match in rivals.items() if match.log10_false_alarms <= allowed}
+        if is_calibrated:
+            leads = {p: _lead(spots, free, m, len(templates), options, annulus_inv_a) for p, m in rivals.items()}
+            rivals = {p: replace(match, lead=leads[p]) for p, match in rivals.items() if leads[p] > 0}
         if not rivals:
             break
         winner = min(rivals.values(), key=lambda match: match.log10_false_alarms)
-        allowed = options.max_false_alarms * (_LATER_GRAINS if matches else 1.0)
-        if winner.log10_false_alarms > np.log10(allowed):
-            break
         if not matches and spots.intensity[winner.spots].sum() < _LEAST_LIGHT * spots.intensity[free].sum():
             break
         for phase, score in _share(rivals, winner).items():
@@ -188,6 +207,59 @@ def match_pattern(
         free[winner.spots] = False
         free &= ~_satellites(spots, winner, options)
     return matches, presence
+
+
+def _lead(
+    spots: Spots,
+    free: BoolArray,
+    match: ZoneMatch,
+    n_nets: int,
+    options: ZoneOptions,
+    annulus_inv_a: tuple[float, float],
+) -> float:
+    """Log evidence of a match for the places of the free spots, over that of the best net which is not on the list."""
+    free = free & ~_between(spots, match, options)
+    index = np.flatnonzero(free)
+    k, sigma, template = spots.k_inv_a[index], _errors(spots, options)[index], match.template
+    coordinates = np.rint(turned(k, -match.rotation_rad) @ np.linalg.inv(template.basis_inv_a))
+    nodes = turned(coordinates @ template.basis_inv_a, match.rotation_rad)
+    near = np.hypot(*(k - nodes).T) <= 3.0 * sigma + options.relative_tolerance * np.hypot(k[:, 0], k[:, 1])
+    n_other = count_nodes(template.basis_inv_a, annulus_inv_a) - len(template.k_inv_a)
+    evidence = net_evidence(
+        nodes[near],
+        np.isin(index[near], match.spots),
+        k[near],
+        sigma[near],
+        n_allowed=len(template.k_inv_a),
+        n_other=n_other,
+        n_nets=n_nets,
+        strain_sigma=options.relative_tolerance,
+        annulus_inv_a=annulus_inv_a,
+    )
+    return evidence - unlisted_evidence(spots, free, match, options, annulus_inv_a)
+
+
+def unlisted_evidence(
+    spots: Spots,
+    free: BoolArray,
+    match: ZoneMatch,
+    options: ZoneOptions,
+    annulus_inv_a: tuple[float, float],
+    places_inv_a: FloatArray | None = None,
+) -> float:
+    """Log evidence of the best net that is not on the list for the free spots (M,) about those of a match.
+
+    ``places_inv_a`` (M, 2) are taken for the places of the spots where they are given.
+    """
+    index = np.flatnonzero(free & ~_between(spots, match, options))
+    index = index[np.argsort(-spots.snr[index], kind="stable")]
+    k = (spots.k_inv_a if places_inv_a is None else places_inv_a)[index]
+    return free_net_evidence(k, _errors(spots, options)[index], np.isin(index, match.spots), annulus_inv_a)
+
+
+def _errors(spots: Spots, options: ZoneOptions) -> FloatArray:
+    """One-sigma error of places along one axis (M,), a third of the tolerance at least."""
+    return np.asarray(np.hypot(np.hypot(*spots.sigma_inv_a.T) / np.sqrt(2.0), options.tolerance_inv_a / 3.0))
 
 
 def _is_coherent(spots: Spots, match: ZoneMatch, options: ZoneOptions) -> bool:
@@ -210,14 +282,21 @@ def _satellites(spots: Spots, match: ZoneMatch, options: ZoneOptions) -> BoolArr
     Superlattices, streaks of stacking faults and double diffraction put them there. They belong to the grain, or to a
     neighbour of the same lattice, and are no evidence for another phase.
     """
-    back = turned(spots.k_inv_a, -match.rotation_rad)
-    out = np.zeros(len(spots), dtype=bool)
-    for division in (1, 2, 3):
-        basis = match.template.basis_inv_a / division
-        coordinates = back @ np.linalg.inv(basis)
-        offset = (coordinates - np.rint(coordinates)) @ basis
-        out |= np.hypot(offset[:, 0], offset[:, 1]) <= options.tolerance_inv_a
-    return out
+    return _on_net(spots, match, options, 1) | _between(spots, match, options)
+
+
+def _between(spots: Spots, match: ZoneMatch, options: ZoneOptions) -> BoolArray:
+    """Spots at half and third positions of a grain's net that are no nodes (M,)."""
+    finer = _on_net(spots, match, options, 2) | _on_net(spots, match, options, 3)
+    return np.asarray(finer & ~_on_net(spots, match, options, 1))
+
+
+def _on_net(spots: Spots, match: ZoneMatch, options: ZoneOptions, division: int) -> BoolArray:
+    """Spots on a grain's net, divided (M,)."""
+    basis = match.template.basis_inv_a / division
+    coordinates = turned(spots.k_inv_a, -match.rotation_rad) @ np.linalg.inv(basis)
+    offset = (coordinates - np.rint(coordinates)) @ basis
+    return np.asarray(np.hypot(offset[:, 0], offset[:, 1]) <= options.tolerance_inv_a)
 
 
 def _share(rivals: dict[int, ZoneMatch], winner: ZoneMatch) -> dict[int, float]:
@@ -228,8 +307,10 @@ def _share(rivals: dict[int, ZoneMatch], winner: ZoneMatch) -> dict[int, float]:
         if match is winner or len(np.intersect1d(match.spots, winner.spots)) >= 0.5 * len(winner.spots)
     }
     log_l = {phase: -_TEMPER * match.log10_false_alarms for phase, match in competing.items()}
-    top = max(*log_l.values(), -_TEMPER * np.log10(_EVEN_ODDS))
-    none = 10.0 ** (-_TEMPER * np.log10(_EVEN_ODDS) - top)
+    chance = -_TEMPER * np.log10(_EVEN_ODDS)
+    unlisted = max(log_l[phase] - _TEMPER * match.lead / np.log(10.0) for phase, match in competing.items())
+    top = max(*log_l.values(), chance)
+    none = 10.0 ** (chance - top) + 10.0 ** (unlisted - top)
     weight = {phase: 10.0 ** (value - top) for phase, value in log_l.items()}
     total = none + sum(weight.values())
     return {phase: value / total for phase, value in weight.items()}
