@@ -368,6 +368,23 @@ def test_tvips_recording_runs_on_over_its_files(tmp_path: Path) -> None:
         read(tmp_path / "r_000.tvips", ReadOptions(scan_shape=(2, 3)))
 
 
+@pytest.mark.parametrize("wrong_width", [1, 10])
+def test_tvips_frames_of_a_wrong_size_are_refused_though_they_fill_the_file(tmp_path: Path, wrong_width: int) -> None:
+    """Six frames of 64 + 32 bytes are eight of 64 + 8 as well, and four of 64 + 80; but those have no times."""
+    body = b"".join(
+        struct.pack("<III", 0, 1_700_000_000 + i, 500).ljust(64, b"\0") + np.full(16, 7 + i, "<u2").tobytes()
+        for i in range(6)
+    )
+    path = tmp_path / "r_000.tvips"
+    for width in (4, wrong_width):
+        fields = (256, 2, width, 4, 16, 0, 0, 1, 1, 15600, 200, 0, 64)
+        path.write_bytes(struct.pack("<13I", *fields).ljust(256, b"\0") + body)
+        if width == 4:
+            assert read(path, ReadOptions(kind="series", pixel_size_a=1.0)).data.shape == (6, 4, 4)
+    with pytest.raises(errors.CorruptFileError, match="years apart"):
+        read(path, ReadOptions(kind="series", pixel_size_a=1.0))
+
+
 def test_folder_of_images_is_a_series_in_natural_order(tmp_path: Path) -> None:
     for i in (0, 1, 2, 10):
         np.save(tmp_path / f"frame{i}.npy", IMAGE + i)

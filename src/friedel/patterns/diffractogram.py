@@ -26,6 +26,8 @@ WindowName = Literal["hann", "tukey", "none"]
 TUKEY_TAPER = 0.5
 #: An outlier of a micrograph stands alone: in a box of this side (px) at most this many pixels are nearly as high.
 RIVAL_BOX_PX, MOST_RIVALS = 33, 6
+#: Of an image of so many pixels, one in sixteen tells median and spread to a hundredth of the latter.
+_MANY_PIXELS = 2**18
 #: Standard deviation of a Gaussian over its median absolute deviation.
 MAD_TO_SIGMA = 1.4826
 
@@ -86,7 +88,7 @@ def outliers(image: AnyArray, sigmas: float) -> BoolArray:
     A hot pixel of height h adds h^2 / (number of pixels) to every pixel of the power spectrum of the image, so that
     one below the limit does no harm.
     """
-    sample = image if image.size < 2**20 else image[::4, ::4]
+    sample = image if image.size < _MANY_PIXELS else image[::4, ::4]
     median = float(np.median(sample))
     sigma = MAD_TO_SIGMA * float(np.median(np.abs(sample - np.float64(median))))
     if sigma == 0:
@@ -125,14 +127,15 @@ def clean_image(micrograph: Micrograph, outlier_sigmas: float) -> tuple[Float32A
     require_camera_values(max(abs(low), abs(high)), high - low)
     image = (raw - np.mean(raw, dtype=np.float64)).astype(np.float32)
     bad = outliers(image, outlier_sigmas)
+    if not bad.any():
+        return image, 0
     rows, cols = np.nonzero(bad)
-    if len(rows):
-        offsets = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3), indexing="ij"), axis=-1).reshape(-1, 2)
-        y = np.clip(rows[:, None] + offsets[:, 0], 0, image.shape[0] - 1)
-        x = np.clip(cols[:, None] + offsets[:, 1], 0, image.shape[1] - 1)
-        around = np.where(bad[y, x], np.nan, image[y, x])
-        around[np.isnan(around).all(axis=1)] = 0.0
-        image[rows, cols] = np.nanmedian(around, axis=1)
+    offsets = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3), indexing="ij"), axis=-1).reshape(-1, 2)
+    y = np.clip(rows[:, None] + offsets[:, 0], 0, image.shape[0] - 1)
+    x = np.clip(cols[:, None] + offsets[:, 1], 0, image.shape[1] - 1)
+    around = np.where(bad[y, x], np.nan, image[y, x])
+    around[np.isnan(around).all(axis=1)] = 0.0
+    image[rows, cols] = np.nanmedian(around, axis=1)
     return image, len(rows)
 
 

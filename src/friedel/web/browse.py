@@ -24,6 +24,8 @@ from friedel.web.roots import Roots
 MIN_FFT_PX, MAX_FFT_PX = 32, 2048
 #: Largest picture that travels, pixels.
 MAX_PICTURE_PX = 4 * 2**20
+#: Black and white of a spectrum are those of so many pixels along each side.
+_SAMPLED_SIDE_PX = 256
 
 Tag = Annotated[str | None, Header(alias="If-None-Match")]
 Index = Annotated[int, Query(ge=0)]
@@ -140,7 +142,8 @@ def fft_of(
 
 def spectrum_window(log_power: AnyArray) -> tuple[float, float]:
     """Black and white for a spectrum: most of it is noise, and what counts are the few pixels above."""
-    black, white = np.quantile(log_power[::2, ::2], (0.5, 0.9995))
+    every = max(1, min(log_power.shape) // _SAMPLED_SIDE_PX)
+    black, white = np.quantile(log_power[::every, ::every], (0.5, 0.9995))
     return float(black), float(max(white, black + 1.0))
 
 

@@ -15,6 +15,8 @@ from friedel.pipeline.runs.files import plain_values
 _BLACK, _WHITE = 0.01, 0.998
 #: Values looked at for black and white.
 _SAMPLE = 65536
+#: A range of numbers that float32 spans with room to spare.
+_MOST_FLOAT32 = 1e30
 
 
 def encode(
@@ -89,7 +91,9 @@ def _quantised(values: AnyArray) -> tuple[AnyArray, float, float]:
     kept = values if finite.all() else np.where(finite, values, values[finite].min())
     low, high = float(kept.min()), float(kept.max())
     scale = (high - low) / 65535 or 1.0
-    return np.rint((kept.astype(np.float64) - low) / scale).astype(np.uint16), low, scale
+    exact = np.float32 if kept.dtype == np.float32 and high - low < _MOST_FLOAT32 else np.float64
+    numbers = (kept - exact(low)) * exact(1.0 / scale)
+    return np.rint(numbers, out=numbers).astype(np.uint16), low, scale
 
 
 def _window(values: AnyArray) -> tuple[float, float]:

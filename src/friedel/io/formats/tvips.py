@@ -24,6 +24,8 @@ _NAMES = (
 _FRAME_HEADER_BYTES = {1: 12}
 _MIN_FRAME_HEADER = 12
 _MODE_AT, _MODE_DIFFRACTION = 24, 2
+#: Where a frame's header has its time in seconds, of how many frames it is looked at, and how long a recording is.
+_TIME_AT, _MOST_TIMES, _LONGEST_S = 4, 1000, 30 * 86400
 
 
 def open_file(path: Path, limits: Limits) -> Opened:
@@ -40,6 +42,7 @@ def open_file(path: Path, limits: Limits) -> Opened:
         count, rest = divmod(name.stat().st_size - offset, frame.itemsize)
         if count < 1 or rest:
             raise TruncatedFileError(name, f"it ends {rest} bytes into frame {count}", COPY_AGAIN)
+        _require_times(name, offset, frame.itemsize, count)
         parts.append(records(name, offset, frame, (count,)))
         if part == 0 and header["frameheaderbytes"] >= _MODE_AT + 4:
             raw = np.memmap(name, dtype=np.uint8, mode="r", offset=offset + _MODE_AT, shape=(4,))
@@ -73,6 +76,20 @@ def _read_header(path: Path) -> dict[str, int]:
         raise UnsupportedFileError(path, f"header version {header['version']} is not read", "Export it as .tif.")
     header["frameheaderbytes"] = _FRAME_HEADER_BYTES.get(header["version"], header["frameheaderbytes"])
     return header
+
+
+def _require_times(path: Path, offset: int, frame_bytes: int, count: int) -> None:
+    """Raise CorruptFileError unless frames were taken near one another: nothing else tells a wrong size of the frames."""
+    some = np.linspace(0, count - 1, min(count, _MOST_TIMES)).astype(int)
+    with path.open("rb") as stream:
+        times_s = []
+        for frame in some:
+            stream.seek(offset + int(frame) * frame_bytes + _TIME_AT)
+            times_s.append(int.from_bytes(stream.read(4), "little"))
+    if max(times_s) - min(times_s) > _LONGEST_S:
+        raise CorruptFileError(
+            path, f"its frames of {frame_bytes} bytes with their headers state times that are years apart", COPY_AGAIN
+        )
 
 
 def _frame_dtype(path: Path, header: dict[str, int]) -> np.dtype[Any]:
