@@ -212,3 +212,7 @@ def test_series_without_any_spot_is_mapped_as_empty_and_says_so(done: Friedel, t
     assert rows_of(out / "onsets.csv") == rows_of(out / "components.csv") == []
     assert {row["area_nm2"] for row in rows_of(out / "evolution.csv")} == {"0.0"}
     assert "None of the candidate phases was found in the series." in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_series_is_not_compared_pixel_by_pixel(refused: Callable[..., str], run: Path) -> None:
+    assert "whose maps follow the drift" in refused("evaluate", run, "--truth", run)

@@ -79,9 +79,9 @@ VALUES: dict[str, Callable[[], Any]] = {
     "spots": spots,
 }
 SAID = {
-    "micrograph": ["20 × 30 px", "0.37 nm", "7.4 × 11.1 nm", "user, known to 0.5 %", "300 keV"],
+    "micrograph": ["20 × 30 px", "0.37 nm", "7.4 × 11.1 nm", "from user, known to 0.5 %", "300 keV"],
     "series": ["5 frames, 5 s", "20 × 30 px"],
-    "pattern": ["32 × 24 px", "0.02 1/Å", "metadata, known to 1.5 %", "(15.50, 11.50) px"],
+    "pattern": ["32 × 24 px", "0.02 1/Å", "from metadata, known to 1.5 %", "(15.50, 11.50) px"],
     "scan": ["4 × 6 positions", "1.48 × 2.22 nm in all", "32 × 24 px of uint16", "mean of 9 patterns"],
     "map": ["lif", "50.0 %", "none", "6 × 8 positions"],
     "spots": ["3 spots in 2 patterns", "0.4 to 0.412 1/Å"],

@@ -125,3 +125,8 @@ def test_impossible_questions_are_refused(library: Path, arguments: list[str]) -
 
 def test_add_reports_what_was_read(library: Path, mine: Path) -> None:
     assert run("add", str(mine), "--name", "po") == "po: Po, P m -3 m\n"
+
+
+def test_part_of_a_name_brings_up_the_names_that_hold_it() -> None:
+    with pytest.raises(CrystalError, match=r"Close names: nmc811-o1"):
+        load_phase("o1")

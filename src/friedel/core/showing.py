@@ -200,7 +200,7 @@ def _axes(names: str, data: Any, grid: RealGrid | ReciprocalGrid | None, unit: s
 
 
 def _scale(grid: RealGrid | ReciprocalGrid) -> tuple[str, str]:
-    return "scale", f"{grid.source}, known to {100 * grid.relative_sigma:.2g} %"
+    return "scale", f"from {grid.source}, known to {100 * grid.relative_sigma:.2g} %"
 
 
 def _centre(grid: ReciprocalGrid) -> tuple[str, str]:

@@ -141,7 +141,8 @@ def load_phase(name_or_path: str | Path) -> Crystal:
             return read_cif(path)
     if name in user:
         return replace(read_cif(user[name]), name=name)
-    near = difflib.get_close_matches(_key(text), known, n=4, cutoff=0.5)
+    inside = sorted((k for k in known if _key(text) and _key(text) in k), key=len)
+    near = [*dict.fromkeys([*inside, *difflib.get_close_matches(_key(text), known, n=4, cutoff=0.5)])][:4]
     hint = f" Close names: {', '.join(known[k] for k in near)}." if near else ""
     raise CrystalError(
         f"{text!r} is neither a phase of the library nor a path to a .cif file.{hint} See: friedel phases list"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from friedel.core.errors import DataError
 from friedel.core.phase_map import PhaseMap
 from friedel.identify.metrics import THERE, Evaluation, evaluate_map
 from friedel.pipeline.runs.files import load_map_attributes, load_phase_map, plain_values, write_json
@@ -56,10 +57,15 @@ def evaluate_run(run: str | Path, truth: str | Path, min_probability: float | No
     RunFolderError
         If one of them cannot be read.
     DataError
-        If they do not belong together.
+        If they do not belong together, or the run is a series.
     """
-    found, known = load_phase_map(run), load_phase_map(truth)
     attributes = load_map_attributes(run)
+    if "first_frame" in attributes:
+        raise DataError(
+            f"{run} is a series, whose maps follow the drift: they do not lie on the pixels of a truth. "
+            "Map single frames as micrographs, or compare the areas in evolution.csv with those of the truth."
+        )
+    found, known = load_phase_map(run), load_phase_map(truth)
     threshold = float(attributes["min_probability"]) if min_probability is None else min_probability
     known = _on_positions_of(known, attributes, found.valid.shape)
     return RunEvaluation(found, known, threshold, evaluate_map(found, known, threshold))
