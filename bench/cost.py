@@ -65,8 +65,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the section of docs/bench/speed.md")
     write = parser.parse_args().write
     lines = [
-        made_by("bench/cost.py --write") + " CPU time of one thread; patterns of",
-        f"{PATTERN_PX} x {PATTERN_PX} px with {DOSE_ELECTRONS:.0f} electrons, without the network.",
+        *made_by(
+            "bench/cost.py --write",
+            f"CPU time of one thread; patterns of {PATTERN_PX} x {PATTERN_PX} px with {DOSE_ELECTRONS:.0f} electrons, "
+            "without the network.",
+        ),
         "",
         "| patterns, 2 phases, hexagons | seconds | milliseconds per pattern |",
         "|---|---|---|",

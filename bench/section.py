@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import platform
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 SPEED = Path(__file__).parents[1] / "docs" / "bench" / "speed.md"
 
 
-def made_by(command: str) -> str:
-    """Say how, when and on what figures were made."""
+def made_by(command: str, words: str) -> list[str]:
+    """Say how, when and on what figures were made, and what they are."""
     day = dt.datetime.now(tz=dt.UTC).date()
-    return f"Made by `python {command}` on {day}, {platform.machine()}, Python {platform.python_version()}."
+    made = f"Made by `python {command}` on {day}, {platform.machine()}, Python {platform.python_version()}."
+    return textwrap.wrap(f"{made} {words}", 120, break_on_hyphens=False)
 
 
 def write_section(page: Path, heading: str, lines: Sequence[str]) -> None:

@@ -79,7 +79,7 @@ def _read_header(path: Path) -> dict[str, int]:
 
 
 def _require_times(path: Path, offset: int, frame_bytes: int, count: int) -> None:
-    """Raise CorruptFileError unless frames were taken near one another: nothing else tells a wrong size of the frames."""
+    """Raise CorruptFileError unless frames were taken near one another: nothing else tells a wrong size of them."""
     some = np.linspace(0, count - 1, min(count, _MOST_TIMES)).astype(int)
     with path.open("rb") as stream:
         times_s = []
