@@ -1,194 +1,206 @@
-"""Fit how log evidence becomes probability (``friedel.identify.counts.presence.CALIBRATION``) on simulated patterns.
+"""Learn how evidence becomes presence (``friedel.identify.counts.presence.Judge``) on simulated patterns.
 
-Single patterns of three sets of candidates: none, one or two of them, in zones and in any direction, 3 to 40 nm thick,
-by two-beam, precessed and many-beam scattering, at 60 to 30,000 electrons; a fifth are of crystals that are no
-candidates. ``python bench/calibrate_presence.py`` fits four numbers by maximum likelihood of what is there on one half
-of the seeds, and prints them with the reliability on the other half. ``--write`` puts the table into
-docs/bench/presence.md.
+``python bench/calibrate_presence.py`` simulates the patterns of ``presence_cases.LEARNED``, fits the judge by maximum
+likelihood of what is there, and prints accuracy and reliability on patterns of ``presence_cases.TESTED``: crystals
+that it has never seen. ``--folder`` keeps the descriptions of the patterns, so that the fit can be repeated and an
+interrupted run goes on. ``--write`` puts the judge into the package and the table into docs/bench/presence.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import json
 import platform
-from dataclasses import astuple
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy import optimize
-from scipy.spatial.transform import Rotation
+from presence_cases import LEARNED, PATTERNS, TESTED, Array, weigh
+from scipy import optimize, special
 
-from friedel.core.beam import Beam
-from friedel.core.grids import ReciprocalGrid
-from friedel.crystal import Crystal, PhaseSet, load_phase, load_phases, zone_axes, zone_frame
-from friedel.identify.counts.maps import map_counts
-from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
-from friedel.identify.counts.presence import Calibration, posterior_of, presence_of
-from friedel.identify.counts.template_bank import build_bank
-from friedel.simulate.patterns.diffraction import (
-    Conditions,
-    OrientedCrystal,
-    SpotPattern,
-    diffract_many,
-    orient,
-    overlap,
-)
-from friedel.simulate.patterns.noise import Noise, expose
-from friedel.simulate.patterns.render import SpotShape, render
-from friedel.spots.dog import Dog, filter_stack, find_spots
+from friedel.identify.counts.hypotheses import FEATURES, UNTRIED, hypotheses_of
+from friedel.identify.counts.presence import Judge, kinds_of, sum_over_phases
+from friedel.identify.metrics import Reliability, reliability_of
 
-DOCS = Path(__file__).parents[1] / "docs" / "bench" / "presence.md"
-BEAM = Beam(200.0, 0.8)
-GRID = ReciprocalGrid((0.0165, 0.0165), (63.5, 63.5), relative_sigma=0.005)
-SHAPE = (128, 128)
-#: Candidates, the ring in which they are sought, and crystals that are not among them.
-SETS = (
-    (("nmc811-o3", "nmc811-o1"), (0.34, 1.03), ("nio", "limn2o4", "lif", "si", "al2o3")),
-    (("lif", "li2o", "li2co3"), (0.20, 1.03), ("nmc811-o3", "si", "cu", "al2o3")),
-    (("nio", "limn2o4", "nmc811-o3"), (0.18, 1.03), ("lif", "nmc811-o1", "fe", "srtio3")),
-)
-PRECESSED_INV_A = 0.02
-Array = Any
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "src" / "friedel" / "identify" / "counts" / "presence.json"
+DOCS = ROOT / "docs" / "bench" / "presence.md"
+#: Hidden units, penalty of the squares of all weights, and the share of patterns that no explanation fits.
+UNITS, PENALTY, DOUBT = 8, 2e-3, 0.01
+SEED = 51
+#: Scans of each set of candidates, and further ones with all crystals along their six-fold zones: of layered oxides, of
+#: others in which all phases have such zones, and of the rest; and of each set to test.
+_LAYERED, _SIX_FOLD = (0, 11), (2, 3, 4, 9, 10, 19)
+N_LAYERED, N_SIX_FOLD, N_OTHER, N_TESTED = (12, 14), (5, 4), (4, 0), (2, 0)
+HEAD = """\
+# How well presence is calibrated
+
+{made}: scans of {patterns} simulated patterns, {learned} sets of candidates to learn from and {tested} sets of other
+crystals to test. Each scan is mapped as a user's, with `--template counts`. Its patterns show nothing, one candidate,
+two along the beam, or a crystal that is none: mostly a relative of a candidate, of its structure with a lattice 1.6 to
+8 % smaller or larger. 80 to 30,000 electrons a pattern, 3 to 40 nm, many-beam, two-beam and precessed intensities, the
+scale known to 0.3 to 1.5 %.
+
+"""
 
 
-def spots_of(crystal: Crystal, frame: Array, thickness_a: float, kind: str, rng: np.random.Generator) -> SpotPattern:
-    """Spots of a crystal whose frame has the rows ky, kx and beam."""
-    base = orient(crystal, (0, 0, 1), 1.25)
-    g = crystal.g_inv_a(base.reflections.hkl) @ frame.T * (1.0 + rng.normal(0.0, 0.002))
-    if kind == "precessed":
-        s = g[:, 2] + 0.5 * BEAM.wavelength_a * (g**2).sum(axis=1)
-        light = base.reflections.f2 * np.exp(-0.5 * (s / PRECESSED_INV_A) ** 2)
-        taken = rng.uniform(0.1, 0.5) * min(thickness_a / 150.0, 1.0)
-        return SpotPattern(base.reflections.hkl, g[:, :2], taken * light / light.sum(), 1.0 - taken)
-    oriented = OrientedCrystal(crystal, base.reflections, g)
-    return diffract_many(oriented, BEAM, Conditions.of([thickness_a]), scattering=kind).pattern(0)  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True, eq=False)
+class Lot:
+    """Patterns of one set of candidates: features (n, H, F), and what is there (n, P)."""
+
+    features: Array
+    there: Array
+
+    @property
+    def right(self) -> Array:
+        """Which explanation is right (n,)."""
+        names = hypotheses_of(self.there.shape[1])
+        return np.array([names.index(tuple(int(p) for p in np.flatnonzero(row))) for row in self.there])
 
 
-def draw_frame(crystal: Crystal, near_zone: bool, rng: np.random.Generator) -> Array:
-    """Any orientation, or one within 12 mrad of a zone axis of low indices."""
-    if not near_zone:
-        return Rotation.random(random_state=rng).as_matrix()
-    axes = zone_axes(crystal, 1)
-    laid = zone_frame(crystal, axes[0 if rng.random() < 0.6 else rng.integers(len(axes))])
-    tilt = 12e-3 * np.sqrt(rng.random()) * np.array([*Rotation.random(random_state=rng).as_matrix()[0, :2], 0.0])
-    turn = Rotation.from_rotvec([0.0, 0.0, rng.uniform(0, 2 * np.pi)]) * Rotation.from_rotvec(tilt)
-    return turn.as_matrix() @ laid
+def scans_of(index: int) -> tuple[int, int]:
+    """Return how many scans of a set are learned from: in any orientation, and along six-fold zones."""
+    return N_LAYERED if index in _LAYERED else N_SIX_FOLD if index in _SIX_FOLD else N_OTHER
 
 
-def draw_pattern(
-    phases: PhaseSet, foreign: tuple[str, ...], rng: np.random.Generator
-) -> tuple[Array, tuple[int, ...], float]:
-    """Counts, the phases that are there, and the dose."""
-    n = len(phases.crystals)
-    what = rng.choice(["none", "foreign", "one", "two"], p=[0.15, 0.2, 0.4, 0.25])
-    there = (
-        () if what in ("none", "foreign") else tuple(sorted(rng.choice(n, 1 if what == "one" else 2, replace=False)))
+def load_lots(folder: Path, sets: Sequence[tuple[str, ...]], first: int) -> list[Lot]:
+    """Simulate and describe the scans of each set of candidates, or read what a folder keeps; tests begin at 100."""
+    lots = []
+    for index, names in enumerate(sets, first):
+        n_any, n_textured = scans_of(index) if first == 0 else N_TESTED
+        parts = []
+        for which in range(n_any + n_textured):
+            path = folder / f"{index}_{which}.npz"
+            if not path.exists():
+                features, there = weigh(names, index, which, SEED, textured=which >= n_any)
+                np.savez(path, features=features, there=there)
+                print(f"{', '.join(names)}: scan {which + 1}", flush=True)
+            with np.load(path) as kept:
+                parts.append((kept["features"].astype(np.float64), kept["there"]))
+        lots.append(Lot(*(np.concatenate(column) for column in zip(*parts, strict=True))))
+    return lots
+
+
+def fit_judge(lots: Sequence[Lot]) -> Judge:
+    """Fit by maximum likelihood with a penalty, all sets of candidates alike."""
+    n_features = lots[0].features.shape[2]
+    mean, spread = np.zeros((3, n_features)), np.ones((3, n_features))
+    for kind in range(3):
+        rows = [lot.features[:, kinds_of(lot.features.shape[1])[0] == kind].reshape(-1, n_features) for lot in lots]
+        known = np.concatenate([row[row[:, 0] > UNTRIED] for row in rows])
+        mean[kind], spread[kind] = known.mean(axis=0), np.maximum(known.std(axis=0), 1e-3)
+    rng = np.random.default_rng(SEED)
+    shapes = ((3, n_features), (3,), (3, n_features, UNITS), (3, UNITS), (3, UNITS))
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    start = np.zeros(sum(sizes))
+    start[sizes[0] + 3 : sizes[0] + 3 + sizes[2]] = rng.normal(0.0, n_features**-0.5, sizes[2])
+    start[-sizes[4] :] = rng.normal(0.0, 0.1, sizes[4])
+
+    def judge_of(x: Array) -> Judge:
+        parts = [part.reshape(shape) for part, shape in zip(np.split(x, np.cumsum(sizes)[:-1]), shapes, strict=True)]
+        linear, bias, hidden, offset, weight = parts
+        return Judge(mean, spread, linear, bias, hidden, offset, weight, doubt=DOUBT)
+
+    total = sum(len(lot.there) for lot in lots)
+    scaled = [judge_of(start).standardise(lot.features, kinds_of(lot.features.shape[1])[0]) for lot in lots]
+
+    def loss(x: Array) -> tuple[float, Array]:
+        judge = judge_of(x)
+        value, slope = PENALTY * float(x @ x), 2.0 * PENALTY * x
+        for lot, z in zip(lots, scaled, strict=True):
+            one, gradient = _loss_of(judge, lot, z)
+            value += one / total
+            slope = slope + gradient / total
+        return value, slope
+
+    return judge_of(optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 400}).x)
+
+
+def _loss_of(judge: Judge, lot: Lot, z: Array) -> tuple[float, Array]:
+    """Negative log posterior of what is there, summed over a lot, and its gradient in the order of the parameters.
+
+    ``z`` are the standardised features of the lot.
+    """
+    kind, log_prior = kinds_of(z.shape[1])
+    rows, right = np.arange(len(z)), lot.right
+    of_kind = [np.flatnonzero(kind == k) for k in range(3)]
+    units = [np.tanh(z[:, here] @ judge.hidden[k] + judge.offset[k]) for k, here in enumerate(of_kind)]
+    score = np.empty(z.shape[:2])
+    for k, here in enumerate(of_kind):
+        score[:, here] = z[:, here] @ judge.linear[k] + units[k] @ judge.weight[k] + judge.bias[k]
+    score = np.where(lot.features[:, :, 0] <= UNTRIED, -np.inf, score + log_prior)
+    softmax = special.softmax(score, axis=1)
+    posterior = (1.0 - judge.doubt) * softmax[rows, right] + judge.doubt / z.shape[1]
+    one_hot = np.zeros_like(softmax)
+    one_hot[rows, right] = 1.0
+    push = ((1.0 - judge.doubt) * softmax[rows, right] / posterior)[:, None] * (softmax - one_hot)
+    parts = []
+    for k, here in enumerate(of_kind):
+        by, flat = push[:, here].ravel(), z[:, here].reshape(-1, z.shape[2])
+        lit = units[k].reshape(len(flat), -1)
+        inner = by[:, None] * judge.weight[k] * (1.0 - lit**2)
+        parts.append((by @ flat, by.sum(keepdims=True), flat.T @ inner, inner.sum(axis=0), by @ lit))
+    gradient = [np.stack(column).ravel() for column in zip(*parts, strict=True)]
+    return -float(np.log(posterior).sum()), np.concatenate(gradient)
+
+
+def judged(judge: Judge, lots: Sequence[Lot]) -> tuple[Reliability, float, float]:
+    """Reliability over all phases of all lots, share of patterns of which all is right, and share falsely named."""
+    stated = [sum_over_phases(judge.posterior(lot.features)) for lot in lots]
+    right = np.concatenate([((p >= 0.5) == lot.there).all(axis=1) for p, lot in zip(stated, lots, strict=True)])
+    empty = np.concatenate([~lot.there.any(axis=1) for lot in lots])
+    named = np.concatenate([(p >= 0.5).any(axis=1) for p in stated])
+    reliability = reliability_of(
+        np.concatenate([p.ravel() for p in stated]), np.concatenate([lot.there.ravel() for lot in lots])
     )
-    crystals = [load_phase(str(rng.choice(foreign)))] if what == "foreign" else [phases.crystals[i] for i in there]
-    thickness = float(np.exp(rng.uniform(np.log(30.0), np.log(400.0))))
-    kind = str(rng.choice(["two-beam", "bloch", "precessed"], p=[0.3, 0.4, 0.3]))
-    near = bool(rng.random() < 0.5) or kind == "bloch"
-    share = rng.uniform(0.25, 0.75)
-    spots: list[SpotPattern] = []
-    frame = None
-    for i, crystal in enumerate(crystals):
-        part = 1.0 if len(crystals) == 1 else (share, 1.0 - share)[i]
-        aligned = frame is not None and crystals[0].is_hexagonal and crystal.is_hexagonal and near
-        frame = frame if aligned else draw_frame(crystal, near, rng)
-        spots.append(spots_of(crystal, frame, max(thickness * part, 15.0), kind, rng))
-    nothing = SpotPattern(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zeros(0), 1.0)
-    column = overlap(*spots) if len(spots) == 2 else next(iter(spots), nothing)
-    dose = float(np.exp(rng.uniform(np.log(60.0), np.log(30_000.0))))
-    film = rng.uniform(0.0, 0.3) * (rng.random() < 0.4 or what == "none")
-    noise = Noise(
-        dose, halo_share=rng.uniform(0.05, 0.4), halo_width_inv_a=rng.uniform(0.08, 0.2), amorphous_share=film
-    )
-    counts = expose(render(column, GRID, SHAPE, SpotShape.of(BEAM, rng.uniform(0.6, 1.0))), noise, GRID, rng)
-    return counts, tuple(int(i) for i in there), dose
+    return reliability, float(right.mean()), float(named[empty].mean())
 
 
-def weigh(index: int, seed: int, n: int, chunk: int = 32) -> tuple[PhaseEvidence, list[tuple[int, ...]], Array]:
-    """Evidence for n patterns of one set of candidates, what is there, and the doses."""
-    names, annulus, foreign = SETS[index]
-    phases = load_phases(names)
-    options = CountOptions()
-    bank = build_bank(phases, BEAM, annulus, spacing_deg=options.spacing_deg, radial_step_inv_a=GRID.step_inv_a[0])
-    detector = Dog(sigma_inv_a=1.1 * GRID.step_inv_a[0], max_false_alarms=1.0)
-    parts, truth, doses = [], [], []
-    for first in range(0, n, chunk):
-        drawn = [
-            draw_pattern(phases, foreign, np.random.default_rng([seed, index, i])) for i in range(first, first + chunk)
-        ]
-        response = filter_stack(np.stack([row[0] for row in drawn]), detector, GRID)
-        spots = find_spots(response, detector, annulus)
-        maps = map_counts(response.electrons, spots, np.zeros((chunk, 2)), GRID, annulus, sigma_px=1.1)
-        parts.append(weigh_phases(maps, bank, phases, options))
-        truth += [row[1] for row in drawn]
-        doses += [row[2] for row in drawn]
-        print(f"set {index}, seed {seed}: {first + chunk} of {n}", flush=True)
-    return PhaseEvidence.join(parts), truth, np.array(doses)
-
-
-def loss(parameters: Array, sets: list[tuple[PhaseEvidence, list[tuple[int, ...]], Array]]) -> float:
-    """Mean negative log posterior of what is there."""
-    temper, single, pair, doubt = parameters
-    if temper <= 0.0 or not 0.0 < doubt < 1.0:
-        return 1e9
-    total, n = 0.0, 0
-    for evidence, truth, _ in sets:
-        posterior, names = posterior_of(evidence, Calibration(temper, single, pair, doubt))
-        right = np.array([names.index(there) for there in truth])
-        total -= float(np.log(posterior[np.arange(len(right)), right]).sum())
-        n += len(right)
-    return total / n
-
-
-def reliability(sets: list[tuple[PhaseEvidence, list[tuple[int, ...]], Array]], calibration: Calibration) -> str:
-    """Table of presence against how often the phase was there, and the expected calibration error."""
-    presence, there = [], []
-    for evidence, truth, _ in sets:
-        value = presence_of(evidence, calibration)
-        presence.append(value.ravel())
-        there.append(np.array([[p in row for p in range(value.shape[1])] for row in truth]).ravel())
-    p, y = np.concatenate(presence), np.concatenate(there)
-    bins = np.clip((p * 10).astype(int), 0, 9)
+def table_of(reliability: Reliability) -> str:
+    """Table of presence against how often the phase was there."""
     lines = ["| presence | mean | phase was there | positions |", "|---|---|---|---|"]
-    error = 0.0
-    for b in range(10):
-        here = bins == b
-        if here.any():
-            error += abs(p[here].mean() - y[here].mean()) * here.mean()
-            lines.append(
-                f"| {b / 10:.1f}-{(b + 1) / 10:.1f} | {p[here].mean():.3f} | {y[here].mean():.3f} | {here.sum()} |"
-            )
-    return "\n".join([*lines, "", f"Expected calibration error {error:.3f}."])
+    rows = zip(reliability.edges, reliability.edges[1:], reliability.promised, reliability.found, reliability.n,
+               strict=False)  # fmt: skip
+    lines += [f"| {a:.1f}-{b:.1f} | {mean:.3f} | {found:.3f} | {n} |" for a, b, mean, found, n in rows if n]
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Fit, print, and write if asked."""
+    """Learn, print, and write if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--per-set", type=int, default=320)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--folder", type=Path, help="where descriptions of patterns are kept")
+    parser.add_argument("--write", action="store_true", help="write the judge and docs/bench/presence.md")
     args = parser.parse_args()
-    halves = [[weigh(i, seed, args.per_set) for i in range(len(SETS))] for seed in (11, 12)]
-    start = astuple(Calibration(0.3, 0.0, 0.0, 0.03))
-    fit = optimize.minimize(
-        loss, start, args=(halves[0],), method="Nelder-Mead", options={"maxiter": 3000, "maxfev": 3000}
-    )
-    calibration = Calibration(*(round(float(x), 2) for x in fit.x))
-    table = reliability(halves[1], calibration)
-    text = f"{calibration}\nloss {loss(fit.x, halves[0]):.3f} fitted, {loss(fit.x, halves[1]):.3f} held out\n\n{table}"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        if json.loads(WEIGHTS.read_text(encoding="utf-8"))["features"] != list(FEATURES):
+            Judge.blank().write(WEIGHTS, "blank")
+        learned = load_lots(folder, LEARNED, 0)
+        tested = load_lots(folder, TESTED, 100)
+    judge = fit_judge(learned)
+    lines = [
+        "| crystals | patterns | all right | named where there is none | calibration error |",
+        "|---|---|---|---|---|",
+    ]
+    for what, lots in (("learned from", learned), ("never seen", tested)):
+        reliability, right, false = judged(judge, lots)
+        n = sum(len(lot.there) for lot in lots)
+        lines.append(f"| {what} | {n} | {right:.3f} | {false:.3f} | {reliability.calibration_error:.3f} |")
+    text = "\n".join([*lines, "", "Crystals never seen:", "", table_of(judged(judge, tested)[0])])
     print(text)
     if args.write:
         day = dt.datetime.now(tz=dt.UTC).date()
-        head = (
-            "# How well presence is calibrated\n\nMade by `python bench/calibrate_presence.py --write` on "
-            f"{day}, {platform.machine()}, Python {platform.python_version()}: {args.per_set} patterns of each of "
-            f"{len(SETS)} sets of candidates to fit, as many of other seeds for the table.\n\n"
+        made = (
+            f"Made by `python bench/calibrate_presence.py --write` on {day}, {platform.machine()}, "
+            f"Python {platform.python_version()}"
         )
-        DOCS.write_text(head + table + "\n", encoding="utf-8")
+        judge.write(WEIGHTS, made)
+        head = HEAD.format(made=made, learned=len(LEARNED), tested=len(TESTED), patterns=PATTERNS)
+        DOCS.write_text(head + text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from friedel.pipeline.scans.road import ScanOptions, analyse_scan
 @pytest.mark.parametrize(
     ("dose", "accuracy", "o1_recall"), [("P10000", 0.75, 0.94), ("P1000", 0.67, 0.82)], ids=["10000", "1000"]
 )
-def test_cathode_scan_is_mapped(shared_data: Path, dose: str, accuracy: float, o1_recall: float) -> None:
+def test_cathode_scan_is_mapped_by_hexagons(shared_data: Path, dose: str, accuracy: float, o1_recall: float) -> None:
     """Labels none, O3, O1 and both of 32 x 32 positions, with rock salt, spinel and carbon counting as none.
 
     Measured on 21 November 2026: accuracy 0.789 at 10000 electrons a pattern and 0.719 at 1000; recall of O1 0.988 and
@@ -33,7 +33,7 @@ def test_cathode_scan_is_mapped(shared_data: Path, dose: str, accuracy: float, o
         patterns, truth = counts["data"], known["label4"]
     grid = ReciprocalGrid((0.0220, 0.0220), (64.0, 64.0))
     scan = PatternScan(patterns, grid, RealGrid((20.0, 20.0)), Beam(300.0, 1.0))
-    result = analyse_scan(scan, load_phases(["nmc811-o3", "nmc811-o1"]), ScanOptions())
+    result = analyse_scan(scan, load_phases(["nmc811-o3", "nmc811-o1"]), ScanOptions(template="hexagon"))
     labels = result.phase_map.labels()
     found, there = labels & 2 > 0, truth & 2 > 0
     assert (labels == truth).mean() > accuracy

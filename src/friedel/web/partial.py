@@ -11,13 +11,13 @@ from friedel.core.arrays import Float32Array
 from friedel.core.images import PatternScan
 from friedel.crystal import load_phases
 from friedel.identify.counts.presence import presence_of
-from friedel.identify.hexagons.presence import RING_TOLERANCE, presence_from_rings
-from friedel.identify.hexagons.rings import hexagonal_zones, learn_rings
+from friedel.identify.hexagons.rings import hexagonal_zones
 from friedel.pipeline.progress import Arrays
 from friedel.pipeline.recipe import Recipe
 from friedel.pipeline.runs.folder import RunFolder
-from friedel.pipeline.scans.blocks import columns, join_counts, join_hexagons, join_rings
-from friedel.pipeline.scans.choices import annulus_of_phases
+from friedel.pipeline.scans.blocks import columns
+from friedel.pipeline.scans.choices import annulus_of_phases, ring_within
+from friedel.pipeline.scans.joined import join_evidence, judge_hexagons, presence_of_hexagons
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,12 +64,12 @@ def partial_map(out: Path, scan: PatternScan, scan_shape: tuple[int, int], recip
 
 def _presence(blocks: list[Arrays], scan: PatternScan, recipe: Recipe) -> Float32Array | None:
     """Judge the phases (n, P) from the blocks at hand, where the template allows that."""
-    if any(columns(blocks, "phases")):
-        return np.asarray(presence_of(join_counts(blocks)), np.float32)
-    if not any(columns(blocks, "hexagons")):
-        return None
-    phases = load_phases(recipe.phases)
-    zones = hexagonal_zones(phases, recipe.scan.annulus_inv_a or annulus_of_phases(scan, phases, "hexagon"))
-    hexagons, seen = join_hexagons(blocks), join_rings(blocks)
-    rings = learn_rings(hexagons, zones, relative_sigma=scan.grid.relative_sigma, tolerance=RING_TOLERANCE)
-    return np.asarray(presence_from_rings(seen, zones, len(phases.crystals), scale=rings.scale), np.float32)
+    phases, hexagons = load_phases(recipe.phases), None
+    counted = any(columns(blocks, "phases"))
+    if any(columns(blocks, "hexagons")):
+        ring = recipe.scan.annulus_inv_a or annulus_of_phases(scan, phases, "counts" if counted else "hexagon")
+        ring = ring_within(scan, phases, ring) if counted else ring
+        hexagons = judge_hexagons(blocks, hexagonal_zones(phases, ring), scan.grid.relative_sigma)
+    if not counted:
+        return np.asarray(presence_of_hexagons(hexagons, phases), np.float32) if hexagons else None
+    return np.asarray(presence_of(join_evidence(blocks, phases, hexagons)), np.float32)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from friedel.core.arrays import FloatArray, IntArray
+from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.identify.counts.free_lattice import free_lattice_evidence
+from friedel.identify.counts.hypotheses import ANY_LATTICE, USUAL_SPREAD
 from friedel.identify.counts.maps import CountMaps
 from friedel.identify.counts.matching import CountOptions, best_of_phases, fit_surest, orientations_of
 from friedel.identify.counts.orientation_fit import Fits
@@ -22,11 +23,22 @@ from friedel.identify.lattices.zone_map import (
 
 #: Log evidence by which a phase must beat any other lattice for its spots to take part.
 _SURE = 8.0
+#: Or log evidence over no crystal, and over every other candidate.
+_CRYSTAL, _OVER_OTHERS = 12.0, 3.0
 #: Widest step of scale, in prior standard deviations and relative, that the next fit bridges.
 _STEP_SIGMAS, _STEP = 1.5, 0.015
 #: Error of a spot's place that is not shared, in pixels.
 _PLACE_PX = 0.25
 _ROUNDS = 2
+#: Spread of the strains of one phase about the likeliest.
+_ALIKE = 0.003
+#: One sigma of the strain that a phase has throughout a scan: composition, charge and temperature.
+PHASE_SIGMA = 0.005
+#: One sigma of the strain with which it is sought there, and patterns from which it is learned.
+_LATTICE_SIGMA, _LEAST_PATTERNS = 0.01, 3
+#: Spreads of strain that are told apart, and the share of sure patterns that are of mistaken or stacked crystals.
+_SPREADS: FloatArray = 0.001 * np.array([0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0])
+_MISTAKEN = 0.25
 #: Orientations of each phase that are refined; the right scale shows in the best.
 _PER_PHASE = 4
 
@@ -59,8 +71,8 @@ def fit_count_distortion(
     prior = distortion_prior(relative_sigma, float(np.mean(maps.grid.step_inv_a)))
     for _ in range(_ROUNDS):
         trial = replace(maps, grid=fitted_grid(maps.grid, fit))
-        fits, chosen, lead = _lead(trial, bank, n_phases, loose)
-        measured, model = _matched(maps, fits, chosen[lead > _SURE])
+        fits, chosen, lead, sure = _lead(trial, bank, n_phases, loose)
+        measured, model = _matched(maps, fits, chosen[sure])
         if len(model) < 3:
             return nothing
         sigma = _PLACE_PX * float(np.mean(maps.grid.step_inv_a))
@@ -68,10 +80,50 @@ def fit_count_distortion(
     return fit
 
 
+def learn_strains(
+    maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions
+) -> tuple[FloatArray, float]:
+    """Strain that each phase has throughout a scan (P,), measured over stored length minus 1, and how it spreads.
+
+    Composition and charge change a lattice by up to 2 %, and the whole sample with it: the likeliest strain of the
+    patterns in which the phase is sure with a strain that free, times its prior, which holds it towards 0; 0 where
+    fewer than three are. The mode, because a phase that lies over another shares spots with it and shows a strain
+    between the two.
+    """
+    loose = replace(options, strain_sigma=max(_LATTICE_SIGMA, options.strain_sigma))
+    fits, chosen, _, is_sure = _lead(maps, bank, n_phases, loose)
+    out = np.zeros(n_phases)
+    tried = np.linspace(-3.0, 3.0, 121) * _LATTICE_SIGMA
+    sure = chosen[is_sure]
+    for p in range(n_phases):
+        own = sure[fits.phase[sure] == p]
+        if len(own) >= _LEAST_PATTERNS:
+            density = np.exp(-0.5 * ((fits.strain[own] - tried[:, None]) / _ALIKE) ** 2).sum(axis=1)
+            out[p] = float(tried[int(np.argmax(density * np.exp(-0.5 * (tried / PHASE_SIGMA) ** 2)))])
+    off = fits.free_strain(loose.strain_sigma)[sure] - out[fits.phase[sure]]
+    return out, spread_of(off, fits.strain_sigma[sure])
+
+
+def spread_of(strain: FloatArray, sigma: FloatArray) -> float:
+    """Likeliest spread of strains (N,) about 0 that are measured with errors (N,); some are of mistaken crystals.
+
+    Its prior is about ``USUAL_SPREAD``, within a factor of two.
+    """
+    variance = _SPREADS[:, None] ** 2 + sigma**2
+    normal = np.exp(-0.5 * strain**2 / variance) / np.sqrt(2.0 * np.pi * variance)
+    value = np.log((1.0 - _MISTAKEN) * normal + _MISTAKEN / (2.0 * ANY_LATTICE)).sum(axis=1)
+    prior = -0.5 * (np.log(_SPREADS / USUAL_SPREAD) / np.log(2.0)) ** 2
+    return float(_SPREADS[int(np.argmax(value + prior))])
+
+
 def _lead(
     maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions
-) -> tuple[Fits, IntArray, FloatArray]:
-    """Fits, the best candidate of each pattern, and by how much its log evidence beats any free lattice (n,)."""
+) -> tuple[Fits, IntArray, FloatArray, BoolArray]:
+    """Fits, the best candidate of each pattern, how far it beats any free lattice, and whether it is sure.
+
+    It is sure where it beats free lattices well, or is much likelier than no crystal and than any other candidate: a
+    simple net that any lattice would fit tells the scale as well.
+    """
     fits = fit_surest(maps, bank, n_phases, options)
     best = best_of_phases(fits, maps.n_patterns, n_phases)
     ways = orientations_of(bank, n_phases)
@@ -79,7 +131,10 @@ def _lead(
     rows = np.arange(maps.n_patterns)
     surest = value.argmax(axis=1)
     foreign = free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1])))
-    return fits, best[rows, surest], value[rows, surest] - foreign
+    ranked = np.sort(np.concatenate([value, np.zeros((len(value), 1))], axis=1), axis=1)
+    top = value[rows, surest]
+    sure = (top - foreign > _SURE) | ((top > _CRYSTAL) & (top - ranked[:, -2] > _OVER_OTHERS))
+    return fits, best[rows, surest], top - foreign, sure
 
 
 def _matched(maps: CountMaps, fits: Fits, chosen: IntArray) -> tuple[FloatArray, FloatArray]:

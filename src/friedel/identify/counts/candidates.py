@@ -14,7 +14,7 @@ from friedel.identify.counts.template_bank import AZIMUTHS, FREQUENCIES, Templat
 #: Whole numbers that stand for a product: 96 of 511 times 255 stay below 2^24.
 _WAVE_LEVELS = 511
 #: Patterns correlated at once, which bounds the memory.
-_BATCH = 16
+_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,23 +46,28 @@ def find_candidates(
     """
     shape = (maps.n_patterns, n_phases, per_phase)
     template, rotation = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-    back = _inverse_transform()
     for first in range(0, maps.n_patterns, _BATCH):
         part = slice(first, min(first + _BATCH, maps.n_patterns))
         products = np.matmul(_spectrum(_polar(maps, bank, part, hidden)), bank.spectrum)
-        waves = np.concatenate([products.real, products.imag])
-        waves = whole(waves, np.abs(waves).max(axis=(0, 2), keepdims=True), _WAVE_LEVELS).reshape(len(back[0]), -1)
-        scores = (back @ waves).reshape(AZIMUTHS, *products.shape[1:])
-        best = scores.max(axis=0)
-        for p in range(n_phases):
-            members = bank.members(p)
-            order = np.argsort(-best[:, members], axis=1, kind="stable")[:, :per_phase] + members.start
-            if order.shape[1] < per_phase:
-                order = np.pad(order, ((0, 0), (0, per_phase - order.shape[1])), mode="edge")
-            template[part, p] = order
-            turn = np.take_along_axis(scores, order[None], axis=2).argmax(axis=0)
-            rotation[part, p] = turn * (2.0 * np.pi / AZIMUTHS)
+        for i in range(products.shape[1]):
+            scores = _correlations(products[:, i])
+            best = scores.max(axis=0)
+            for p in range(n_phases):
+                members = bank.members(p)
+                order = np.argsort(-best[members], kind="stable")[:per_phase] + members.start
+                order = np.pad(order, (0, per_phase - len(order)), mode="edge")
+                template[first + i, p] = order
+                rotation[first + i, p] = scores[:, order].argmax(axis=0) * (2.0 * np.pi / AZIMUTHS)
     return Candidates(template, rotation)
+
+
+def _correlations(products: AnyArray) -> Float32Array:
+    """Correlation (A, T) of a pattern with all templates at all azimuths, from products of coefficients (F, T)."""
+    waves = np.concatenate([products.real, products.imag])
+    largest = max(float(waves.max()), -float(waves.min()), 1e-30)
+    waves *= np.float32(_WAVE_LEVELS / largest)
+    np.rint(waves, out=waves)
+    return np.asarray(_inverse_transform() @ waves)
 
 
 def _spectrum(picture: AnyArray) -> AnyArray:

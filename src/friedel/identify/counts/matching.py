@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -12,15 +12,17 @@ from friedel.core.errors import DataError
 from friedel.crystal import PhaseSet
 from friedel.identify.counts.candidates import find_candidates
 from friedel.identify.counts.free_lattice import free_lattice_evidence, mimic_evidence
-from friedel.identify.counts.maps import MAX_SPOTS, CountMaps
+from friedel.identify.counts.hypotheses import PairFit, SharedFacts, claims_of, describe
+from friedel.identify.counts.maps import CountMaps
 from friedel.identify.counts.orientation_fit import Fits, fit_candidates, log_clutter
 from friedel.identify.counts.stacked import (
     are_aligned,
+    inner_surprise,
     laboratory_frames,
     may_grow_on,
-    pair_evidence,
     parallel_operations,
     transfer,
+    weigh_pairs,
 )
 from friedel.identify.counts.template_bank import TemplateBank
 from friedel.identify.orientations import proper_rotations
@@ -29,12 +31,10 @@ from friedel.identify.orientations import proper_rotations
 _ROTATIONS = 60.0
 #: Ways in which a crystal may lie that has parallel axes with another, over how much likelier that is than by chance:
 #: phases that may grow on one another mostly do. Chosen on simulated training patterns.
-_ALIGNED_WAYS = 1.0
+_ALIGNED_WAYS = 4.0
 #: Log evidence above which a pattern holds a crystal that may hide a second; how much the spots that it leaves must
 #: stand out for a second to be sought; and how far its light reaches.
 _CRYSTAL, _LEFT, _SHADE_SIGMAS = 6.0, 2.0, 1.5
-#: Log likelihood that a reflection must add to claim its spot.
-_CLAIM = 1.0
 #: Phases among which pairs are sought, the surest ones, and candidates of each that are tried with the other's best.
 _PAIRED_PHASES, _PAIRED_CANDIDATES = 3, 2
 
@@ -55,7 +55,7 @@ class CountOptions:
 
     spacing_deg: float = 2.5
     per_phase: int = 12
-    strain_sigma: float = 0.003
+    strain_sigma: float = 0.005
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.spacing_deg <= 10.0 or not 1 <= self.per_phase <= 100:
@@ -78,7 +78,9 @@ class PhaseEvidence:
     single
         Each phase alone (n, P).
     pair
-        Two phases along the beam (n, P, P), symmetric, -inf where not tried and on the diagonal.
+        Two phases along the beam (n, Q), in the order of ``hypotheses_of``; -inf where not tried.
+    features
+        What the decision rests on, of every explanation (n, H, F); see ``describe``.
     frame
         Rows ky, kx and beam of the best orientation of each phase (n, P, 3, 3), in its Cartesian axes.
     strain
@@ -90,6 +92,7 @@ class PhaseEvidence:
     foreign: FloatArray
     single: FloatArray
     pair: FloatArray
+    features: FloatArray
     frame: FloatArray
     strain: FloatArray
     claimed: BoolArray
@@ -111,43 +114,40 @@ def fit_surest(maps: CountMaps, bank: TemplateBank, n_phases: int, options: Coun
     )
 
 
-def weigh_phases(maps: CountMaps, bank: TemplateBank, phases: PhaseSet, options: CountOptions) -> PhaseEvidence:
-    """Weigh none, each phase and each pair of phases against the counts of every pattern."""
+def weigh_phases(
+    maps: CountMaps, bank: TemplateBank, phases: PhaseSet, options: CountOptions, shared: SharedFacts | None = None
+) -> PhaseEvidence:
+    """Weigh none, each phase and each pair of phases against the counts of every pattern.
+
+    ``shared`` is what the scan as a whole has told of scale and lattices; nothing for a pattern alone.
+    """
     n, n_phases = maps.n_patterns, len(phases.crystals)
+    shared = shared or SharedFacts.nothing(n_phases)
     fits = fit_surest(maps, bank, n_phases, options)
-    for added in (
-        _parallel_candidates(bank, phases, fits, best_of_phases(fits, n, n_phases)),
-        _second_candidates(maps, bank, fits, best_of_phases(fits, n, n_phases), max(options.per_phase // 2, 1)),
-    ):
+    hosts, *parallel = _parallel_candidates(bank, phases, fits, best_of_phases(fits, n, n_phases))
+    guests = len(fits.pattern) + np.arange(len(hosts))
+    left = _second_candidates(maps, bank, fits, best_of_phases(fits, n, n_phases), max(options.per_phase // 2, 1))
+    for added in (parallel, left):
         if len(added[0]):
             fits = fits.followed_by(fit_candidates(maps, bank, *added, strain_sigma=options.strain_sigma))
     best = best_of_phases(fits, n, n_phases)
     ways = orientations_of(bank, n_phases)
     single = fits.log_evidence[best] - ways
     frames = laboratory_frames(bank, fits)
-    pair = _pairs(maps, bank, phases, fits, frames, single, ways, options.strain_sigma)
-    foreign = free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1])))
+    pairs = _pairs(maps, bank, phases, fits, frames, single, ways, (hosts, guests), options.strain_sigma)
+    lattice = free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1])))
     mimics = mimic_evidence(fits, maps.total, best.ravel()).reshape(n, n_phases)
-    foreign = np.maximum(foreign, mimics.max(axis=1))
-    claimed = _claims(fits, best)
-    return PhaseEvidence(foreign, single, pair, frames[best], fits.strain[best], claimed)
+    inner = inner_surprise(maps, bank, fits, best.ravel()).reshape(n, n_phases)
+    features = describe(maps, fits, best, single, pairs, lattice, mimics, inner, shared, options.strain_sigma)
+    return PhaseEvidence(
+        np.maximum(lattice, mimics.max(axis=1)), single, pairs.evidence, features, frames[best], fits.strain[best],
+        claims_of(fits)[best],
+    )  # fmt: skip
 
 
 def orientations_of(bank: TemplateBank, n_phases: int) -> FloatArray:
     """Logarithm of how many orientations of each phase can be told apart (P,): what finding one of them costs."""
     return np.asarray(np.log(_ROTATIONS * np.bincount(bank.phase, minlength=n_phases)))
-
-
-def _claims(fits: Fits, best: IntArray) -> BoolArray:
-    """Whether each of some candidates (n, C) of each pattern explains each spot of it (n, C, S)."""
-    n, width = best.shape
-    column = np.full(len(fits.pattern), -1)
-    column[best] = np.arange(width)
-    candidate, spot = fits.reflected.candidate, fits.sight.spot
-    mine = (column[candidate] >= 0) & (spot >= 0) & (fits.best_gain > _CLAIM)
-    out = np.zeros((n, width, MAX_SPOTS), dtype=bool)
-    out[fits.pattern[candidate[mine]], column[candidate[mine]], spot[mine]] = True
-    return out
 
 
 def _cell(fits: Fits, n_phases: int) -> IntArray:
@@ -164,22 +164,24 @@ def best_of_phases(fits: Fits, n: int, n_phases: int, rank: int = 0) -> IntArray
 
 def _parallel_candidates(
     bank: TemplateBank, phases: PhaseSet, fits: Fits, best: IntArray
-) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
-    """Orientations parallel to the best of each other phase that it may grow on: pattern, template, rotation, tilt."""
+) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray]:
+    """Orientations of each other phase parallel to the surest crystal of a pattern, where it may grow on that.
+
+    Returns the candidate that each is parallel to, and pattern, template, rotation and tilt.
+    """
     frames = laboratory_frames(bank, fits)
     surest = np.argsort(-fits.log_evidence[best], axis=1, kind="stable")
-    columns: list[tuple[IntArray, IntArray, FloatArray, FloatArray]] = []
+    none = np.zeros(0, dtype=np.int64)
+    columns = [(none, none, none, np.zeros(0), np.zeros((0, 2)))]
     for p, crystal in enumerate(phases.crystals):
         for q, other in enumerate(phases.crystals):
             rows = np.flatnonzero(surest[:, 0] == p)
             if p == q or not len(rows) or not may_grow_on(crystal, other):
                 continue
             operations = parallel_operations(other, proper_rotations(other))
-            columns.append((rows, *transfer(bank, frames[best[rows, p]], q, operations)))
-    if not columns:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros((0, 2))
-    pattern, template, rotation, tilt = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return pattern, template, rotation, tilt
+            columns.append((best[rows, p], rows, *transfer(bank, frames[best[rows, p]], q, operations)))
+    host, pattern, template, rotation, tilt = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return host, pattern, template, rotation, tilt
 
 
 def _second_candidates(
@@ -191,7 +193,7 @@ def _second_candidates(
     """
     n, n_phases = best.shape
     surest = best[np.arange(n), fits.log_evidence[best].argmax(axis=1)]
-    unclaimed = ~_claims(fits, surest[:, None])[:, 0]
+    unclaimed = ~claims_of(fits)[surest]
     clutter = log_clutter(maps.spot_count, maps.spot_background, maps.total[:, None])
     left = np.where(unclaimed & (maps.spot_count > 0), np.maximum(clutter, 0.0), 0.0).sum(axis=1)
     rows = np.flatnonzero((fits.log_evidence[surest] > _CRYSTAL) & (left > _LEFT))
@@ -221,16 +223,17 @@ def _light_of(maps: CountMaps, fits: Fits, chosen: IntArray) -> BoolArray:
 
 def _pairs(
     maps: CountMaps, bank: TemplateBank, phases: PhaseSet, fits: Fits, frames: FloatArray, single: FloatArray,
-    ways: FloatArray, strain_sigma: float,
-) -> FloatArray:  # fmt: skip
-    """Log evidence of pairs (n, P, P) of the surest phases of each pattern."""
+    ways: FloatArray, grown: tuple[IntArray, IntArray], strain_sigma: float,
+) -> PairFit:  # fmt: skip
+    """The best pair of candidates of every two of the surest phases of each pattern (n, Q).
+
+    Tried are the best candidates of both; with the best of each that of the other which explains most of what it
+    leaves; and crystals ``grown`` on one another.
+    """
     n, n_phases = single.shape
-    out = np.full((n, n_phases, n_phases), -np.inf)
-    if n_phases < 2:
-        return out
     ranked = np.argsort(-single, axis=1, kind="stable")[:, :_PAIRED_PHASES]
     tops = [best_of_phases(fits, n, n_phases, rank) for rank in range(_PAIRED_CANDIDATES)]
-    tried: list[tuple[IntArray, IntArray]] = []
+    tried: list[tuple[IntArray, IntArray]] = [grown]
     rows = np.arange(n)
     for i in range(ranked.shape[1]):
         for j in range(i):
@@ -240,32 +243,29 @@ def _pairs(
                 surest = tops[0][rows, one]
                 tried.append((surest, _best_of_rest(fits, n_phases, surest, two)))
     first, second = (np.concatenate(column) for column in zip(*tried, strict=True))
-    value = pair_evidence(maps, bank, fits, first, second, strain_sigma=strain_sigma)
-    p, q, row = fits.phase[first], fits.phase[second], fits.pattern[first]
-    cost = np.maximum(ways[p] + ways[q], 0.0)
+    found = weigh_pairs(maps, bank, fits, first, second, strain_sigma=strain_sigma)
+    p, q = fits.phase[first], fits.phase[second]
+    cost, aligned = ways[p] + ways[q], np.zeros(len(first), dtype=bool)
     for i, crystal in enumerate(phases.crystals):
         for j, other in enumerate(phases.crystals):
             here = (p == i) & (q == j)
             if here.any() and may_grow_on(crystal, other):
                 operations = parallel_operations(other, proper_rotations(other))
-                parallel = are_aligned(frames[first[here]], frames[second[here]], operations)
-                cost[here] = np.where(parallel, np.maximum(ways[i], ways[j]) + np.log(_ALIGNED_WAYS), cost[here])
-    for one, two in ((p, q), (q, p)):
-        np.maximum.at(out, (row, one, two), value - cost)
-    return out
+                aligned[here] = are_aligned(frames[first[here]], frames[second[here]], operations)
+    cost = np.where(aligned, np.maximum(ways[p], ways[q]) + np.log(_ALIGNED_WAYS), cost)
+    found = replace(found, evidence=found.evidence - cost, aligned=aligned)
+    low, high = np.minimum(p, q), np.maximum(p, q)
+    n_pairs = n_phases * (n_phases - 1) // 2
+    # Pairs are counted as in ``hypotheses_of``.
+    group = fits.pattern[first] * n_pairs + high * (high - 1) // 2 + low
+    return PairFit.best_of(found, group, (n, n_pairs))
 
 
 def _best_of_rest(fits: Fits, n_phases: int, first: IntArray, phase: IntArray) -> IntArray:
     """Candidate of a phase in each pattern that gains most from spots that ``first`` does not explain (n,)."""
     n = len(first)
-    gain = fits.best_gain
-    spot, pattern = fits.sight.spot, fits.reflected.pattern
-    width = int(spot.max(initial=0)) + 1
-    taken = np.zeros((n, width), dtype=bool)
-    owner = np.zeros(len(fits.pattern), dtype=bool)
-    owner[first] = True
-    mine = owner[fits.reflected.candidate] & (spot >= 0) & (gain > _CLAIM)
-    taken[pattern[mine], spot[mine]] = True
+    gain, spot, pattern = fits.best_gain, fits.sight.spot, fits.reflected.pattern
+    taken = claims_of(fits)[first]
     free = ~((spot >= 0) & taken[pattern, np.maximum(spot, 0)])
     rest = np.bincount(fits.reflected.candidate, gain * free, minlength=len(fits.pattern))
     order = np.lexsort((-rest, _cell(fits, n_phases)))

@@ -15,12 +15,14 @@ from friedel.identify.counts.template_bank import MAX_TILT_MRAD, TemplateBank
 
 #: Cost, in natural logarithms, of a spot that no crystal explains: somewhere in the annulus, of any brightness. Faint
 #: ones, below this share of the beam, are cheap, as many-beam scattering leaves residues anywhere on a net.
-SPOT_COST, FAINT_COST, FAINT_SHARE = 7.5, 2.0, 0.0015
+SPOT_COST, FAINT_COST, FAINT_SHARE = 7.5, 0.0, 0.0015
 #: One sigma of what is left of each position when the crystal is strained as a whole: of its length, and in pixels.
 PLACE_RELATIVE, PLACE_PX = 0.002, 0.15
 #: Rotations (rad) and tilts (units of the step) that are tried about each candidate.
 _TURNS = np.deg2rad([-1.0, 0.0, 1.0])
 _TILT_STEPS_MRAD = (12.0, 6.0, 3.0)
+#: Candidates of each phase in each pattern that are refined beyond the coarsest step.
+_KEPT = 5
 HEXAGON = np.array([[0.0, 0.0], *([np.sin(a), np.cos(a)] for a in np.arange(6) * np.pi / 3.0)])
 
 
@@ -58,8 +60,9 @@ class Sight:
         Index of that spot in its pattern, -1 for none.
     place
         Log density of that spot's place about the reflection's, over an even one within reach; 0 where there is none.
-    clutter
-        Log likelihood ratio of a spot that no crystal explains to background alone, with its cost.
+    clutter, otherwise
+        Log likelihood ratio of a spot that no crystal explains to background alone, with its cost; and of what is there
+        without the crystal, that or background.
     seen
         Whether it falls on the detector and in the annulus.
     """
@@ -70,6 +73,7 @@ class Sight:
     spot: IntArray
     place: FloatArray
     clutter: FloatArray
+    otherwise: FloatArray
     seen: BoolArray
 
     def at(self, entries: IntArray) -> Sight:
@@ -81,6 +85,7 @@ class Sight:
             self.spot[entries],
             self.place[entries],
             self.clutter[entries],
+            self.otherwise[entries],
             self.seen[entries],
         )
 
@@ -93,6 +98,7 @@ class Sight:
             np.concatenate([self.spot, other.spot]),
             np.concatenate([self.place, other.place]),
             np.concatenate([self.clutter, other.clutter]),
+            np.concatenate([self.otherwise, other.otherwise]),
             np.concatenate([self.seen, other.seen]),
         )
 
@@ -107,8 +113,8 @@ class Fits:
         Where each belongs, (N,).
     rotation_rad, tilt_rad
         In-plane rotation (N,), and tilt of the crystal about (ky, kx) as gradient of the excitation error (N, 2).
-    strain
-        Measured over computed length, minus 1 (N,).
+    strain, strain_sigma
+        Measured over computed length, minus 1 (N,), held towards 0 by its prior; error of the measurement alone.
     log_evidence
         Gain in log likelihood over spots that no crystal explains, marginal over the brightness of the crystal (N,).
     reflected, sight
@@ -125,6 +131,7 @@ class Fits:
     rotation_rad: FloatArray
     tilt_rad: FloatArray
     strain: FloatArray
+    strain_sigma: FloatArray
     log_evidence: FloatArray
     reflected: Reflected
     sight: Sight
@@ -137,6 +144,10 @@ class Fits:
         model = self.log_by_model.argmax(axis=1)[self.reflected.candidate]
         return np.asarray(self.gain[np.arange(len(self.gain)), model])
 
+    def free_strain(self, prior_sigma: float) -> FloatArray:
+        """Strain as measured (N,), without the prior of this error that holds it towards 0."""
+        return np.asarray(self.strain * (1.0 + (self.strain_sigma / prior_sigma) ** 2))
+
     def followed_by(self, other: Fits) -> Fits:
         """Put the candidates of two fits end to end."""
         one, two = self.reflected, other.reflected
@@ -147,6 +158,7 @@ class Fits:
             np.concatenate([self.rotation_rad, other.rotation_rad]),
             np.concatenate([self.tilt_rad, other.tilt_rad]),
             np.concatenate([self.strain, other.strain]),
+            np.concatenate([self.strain_sigma, other.strain_sigma]),
             np.concatenate([self.log_evidence, other.log_evidence]),
             Reflected(
                 np.concatenate([one.candidate, two.candidate + len(self.pattern)]),
@@ -174,28 +186,56 @@ def fit_candidates(
 ) -> Fits:  # fmt: skip
     """Refine rotation, tilt and strain of candidates (N) on the counts, and gather their evidence.
 
-    ``strain_sigma`` is the prior one-sigma error of the lattice of a crystal against its file, all lengths together.
+    After the coarsest step the best few of each phase in each pattern go on. ``strain_sigma`` is the prior one-sigma
+    error of the lattice of a crystal against its file, all lengths together.
     """
-    n = len(pattern)
+    tilt = np.zeros((len(pattern), 2)) if tilt_rad is None else tilt_rad.copy()
     reflected = _reflections_of(bank, pattern, template)
-    tilt = np.zeros((n, 2)) if tilt_rad is None else tilt_rad.copy()
-    strain = np.zeros(n)
-    best, rotation = np.full(n, -np.inf), rotation_rad
-    for turn in _TURNS:
-        sight = look(maps, reflected, rotation_rad + turn, strain)
-        value = special.logsumexp(_evaluate(maps, bank, reflected, sight, tilt, ROUGH)[0], axis=1)
-        better = value > best
-        best, rotation = np.where(better, value, best), np.where(better, rotation_rad + turn, rotation)
-    for step_mrad in _TILT_STEPS_MRAD:
-        turn, strain = _register(maps, reflected, look(maps, reflected, rotation, np.zeros(n)), strain_sigma, n)
-        rotation = rotation + turn
-        sight = look(maps, reflected, rotation, strain)
-        tilt = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * step_mrad)
+    rotation = _best_turn(maps, bank, reflected, rotation_rad, tilt)
+    coarsest, *finer = _TILT_STEPS_MRAD
+    rotation, _, _, sight = _registered(maps, reflected, rotation, strain_sigma)
+    tilt, value = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * coarsest)
+    kept = _best_few(pattern, bank.phase[template], value)
+    pattern, template, rotation, tilt = pattern[kept], template[kept], rotation[kept], tilt[kept]
+    reflected = _reflections_of(bank, pattern, template)
+    for step_mrad in finer:
+        rotation, strain, strain_error, sight = _registered(maps, reflected, rotation, strain_sigma)
+        tilt, _ = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * step_mrad)
     by_model, gain = _evaluate(maps, bank, reflected, sight, tilt)
     value = np.asarray(special.logsumexp(by_model, axis=1)) - 0.5 * (strain / strain_sigma) ** 2
     return Fits(
-        pattern, bank.phase[template], template, rotation, tilt, strain, value, reflected, sight, gain, by_model
-    )
+        pattern, bank.phase[template], template, rotation, tilt, strain, strain_error, value, reflected, sight, gain,
+        by_model,
+    )  # fmt: skip
+
+
+def _best_few(pattern: IntArray, phase: IntArray, value: FloatArray) -> IntArray:
+    """Index, in order, of the candidates (N) that are among the best ``_KEPT`` of their phase in their pattern."""
+    order = np.lexsort((-value, phase, pattern))
+    first = np.flatnonzero(np.append(True, np.diff(pattern[order]) | np.diff(phase[order])))[: len(order)]
+    rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    return np.asarray(np.sort(order[rank < _KEPT]))
+
+
+def _best_turn(
+    maps: CountMaps, bank: TemplateBank, reflected: Reflected, rotation_rad: FloatArray, tilt: FloatArray
+) -> FloatArray:
+    best, out = np.full(len(tilt), -np.inf), rotation_rad
+    for turn in _TURNS:
+        sight = look(maps, reflected, rotation_rad + turn, np.zeros(len(tilt)))
+        value = special.logsumexp(_evaluate(maps, bank, reflected, sight, tilt, ROUGH)[0], axis=1)
+        better = value > best
+        best, out = np.where(better, value, best), np.where(better, rotation_rad + turn, out)
+    return out
+
+
+def _registered(
+    maps: CountMaps, reflected: Reflected, rotation: FloatArray, strain_sigma: float
+) -> tuple[FloatArray, FloatArray, FloatArray, Sight]:
+    """Rotation, strain and its error (N,) as the spots have them, and what is seen then."""
+    seen = look(maps, reflected, rotation, np.zeros(len(rotation)))
+    turn, strain, error = _register(maps, reflected, seen, strain_sigma, len(rotation))
+    return rotation + turn, strain, error, look(maps, reflected, rotation + turn, strain)
 
 
 def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strain: FloatArray) -> Sight:
@@ -218,18 +258,18 @@ def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strain
     beneath = np.where(is_spot, maps.spot_background[pattern, place], maps.background[pattern, row, column])
     beneath = beneath.astype(np.float64)
     off_px = np.hypot(*(px - np.where(is_spot[:, None], maps.spot_px[pattern, place], px)).T)
-    variance = _place_variance(maps, reflected, place)
+    variance = place_variance(maps, pattern, reflected.g_inv_a, place)
     density = np.log(maps.reach_px**2 / (2.0 * variance)) - 0.5 * off_px**2 / variance
     density = np.where(is_spot, density, 0.0)
     clutter = log_clutter(count, beneath, maps.total[pattern])
-    return Sight(px, count, beneath, spot, density, clutter, seen & (spot != SHADOW))
+    otherwise = log_sum(np.zeros_like(clutter), clutter)
+    return Sight(px, count, beneath, spot, density, clutter, otherwise, seen & (spot != SHADOW))
 
 
-def _place_variance(maps: CountMaps, reflected: Reflected, spot: IntArray) -> FloatArray:
+def place_variance(maps: CountMaps, pattern: IntArray, g_inv_a: FloatArray, spot: IntArray) -> FloatArray:
     """Variance along one axis, in px², of a spot's place about its reflection's (E,)."""
-    radius_px = np.hypot(reflected.g_inv_a[:, 0], reflected.g_inv_a[:, 1]) / min(maps.grid.step_inv_a)
-    measured = maps.spot_sigma_px[reflected.pattern, spot]
-    return np.asarray(measured**2 + PLACE_PX**2 + (PLACE_RELATIVE * radius_px) ** 2)
+    radius_px = np.hypot(g_inv_a[:, 0], g_inv_a[:, 1]) / min(maps.grid.step_inv_a)
+    return np.asarray(maps.spot_sigma_px[pattern, spot] ** 2 + PLACE_PX**2 + (PLACE_RELATIVE * radius_px) ** 2)
 
 
 def excitation(reflected: Reflected, tilt_rad: FloatArray, curvature_a: float) -> FloatArray:
@@ -246,8 +286,12 @@ def gains(sight: Sight, expected: FloatArray, shape: float) -> FloatArray:
     else. Where there is none it speaks against the crystal.
     """
     here = log_evidence(sight.count, sight.background, expected, shape) + sight.place
-    value = np.logaddexp(here, sight.clutter) - np.logaddexp(0.0, sight.clutter)
-    return np.where(sight.seen, value, 0.0)
+    return np.where(sight.seen, log_sum(here, sight.clutter) - sight.otherwise, 0.0)
+
+
+def log_sum(one: FloatArray, two: FloatArray) -> FloatArray:
+    """Logarithm of exp(one) + exp(two), several times faster than numpy's."""
+    return np.asarray(np.maximum(one, two) + np.log1p(np.exp(-np.abs(one - two))))
 
 
 def _evaluate(
@@ -268,7 +312,8 @@ def _evaluate(
 
 def _best_tilt(
     maps: CountMaps, bank: TemplateBank, reflected: Reflected, sight: Sight, tilt: FloatArray, step_rad: float
-) -> FloatArray:
+) -> tuple[FloatArray, FloatArray]:
+    """Tilt (N, 2) among the present one and six about it with the highest log posterior, and that (N,)."""
     best, out = np.full(len(tilt), -np.inf), tilt
     for offset in step_rad * HEXAGON:
         tried = tilt + offset
@@ -276,26 +321,27 @@ def _best_tilt(
         value = value - 0.5 * ((tried / (0.5e-3 * MAX_TILT_MRAD)) ** 2).sum(axis=1)
         better = value > best
         best, out = np.where(better, value, best), np.where(better[:, None], tried, out)
-    return out
+    return out, best
 
 
 def _register(
     maps: CountMaps, reflected: Reflected, sight: Sight, strain_sigma: float, n: int
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Least-squares rotation, at most a degree, and strain (N,) that bring reflections onto their spots.
 
-    The strain is held towards 0 by its prior.
+    The strain is held towards 0 by its prior; the error of the measurement alone is returned as well.
     """
     matched = np.flatnonzero(sight.spot >= 0)
     pattern, candidate, spot = reflected.pattern[matched], reflected.candidate[matched], sight.spot[matched]
     model = sight.px[matched] - maps.beam_px[pattern]
     measured = maps.spot_px[pattern, spot] - maps.beam_px[pattern]
-    weight = 1.0 / _place_variance(maps, reflected, np.maximum(sight.spot, 0))[matched]
+    weight = 1.0 / place_variance(maps, pattern, reflected.g_inv_a[matched], spot)
     cross = np.bincount(candidate, (measured[:, 0] * model[:, 1] - measured[:, 1] * model[:, 0]) * weight, n)
     dot = np.bincount(candidate, (measured * model).sum(axis=1) * weight, n)
     length2 = np.bincount(candidate, (model**2).sum(axis=1) * weight, n)
     turn = np.clip(np.arctan2(cross, np.maximum(dot, 1e-9)), -0.02, 0.02)
-    return turn, (dot - length2) / (length2 + strain_sigma**-2)
+    error = 1.0 / np.sqrt(np.maximum(length2, 1e-12))
+    return turn, (dot - length2) / (length2 + strain_sigma**-2), error
 
 
 def _reflections_of(bank: TemplateBank, pattern: IntArray, template: IntArray) -> Reflected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,9 @@ from scipy import special
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.crystal import Crystal
 from friedel.identify.counts.brightness import LOG_WEIGHTS, MODELS, expected_shares
+from friedel.identify.counts.hypotheses import LOG_FLOOR, PairFit
 from friedel.identify.counts.maps import CountMaps
-from friedel.identify.counts.orientation_fit import Fits, Sight, excitation, gains
+from friedel.identify.counts.orientation_fit import Fits, Sight, excitation, gains, place_variance
 from friedel.identify.counts.template_bank import TemplateBank
 
 #: Pairs of models that two crystals under one beam may follow: of one kind and with one spread of intensities.
@@ -26,6 +28,11 @@ _LOG_NORM = float(special.logsumexp([LOG_WEIGHTS[i] + LOG_WEIGHTS[j] for i, j in
 _SAME_SPOT_SIGMAS = 1.5
 #: Two crystals whose axes are this near to parallel are taken as grown on one another.
 _ALIGNED_RAD = np.deg2rad(3.5)
+#: Error of the logarithm of a ratio of intensities that the models do not show.
+_MODEL_ERROR = 0.1
+#: Reflections brighter than this share of the brightest are looked for; those up to so many times the smallest of
+#: their radii are the innermost.
+_BRIGHT, _INNERMOST = 0.1, 1.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +56,10 @@ class _Pairs:
     total: FloatArray
 
 
-def pair_evidence(
+def weigh_pairs(
     maps: CountMaps, bank: TemplateBank, fits: Fits, first: IntArray, second: IntArray, *, strain_sigma: float
-) -> FloatArray:
-    """Log evidence of pairs of refined candidates of one pattern each, (Q,).
+) -> PairFit:
+    """Weigh pairs of refined candidates of one pattern each (Q,), at no cost of their orientations.
 
     Where a reflection of one falls onto one of the other their expected light adds, so that no electron speaks twice.
     The brightness of each crystal is averaged out over the same models as for one alone.
@@ -70,7 +77,107 @@ def pair_evidence(
         gain = gains(pairs.sight, pairs.total * (shares[0][i] + shares[1][j]), MODELS[i].shape)
         values.append(np.bincount(pairs.pair, gain, minlength=n) + LOG_WEIGHTS[i] + LOG_WEIGHTS[j] - _LOG_NORM)
     strain2 = (fits.strain[first] ** 2 + fits.strain[second] ** 2) / strain_sigma**2
-    return np.asarray(special.logsumexp(values, axis=0)) - 0.5 * strain2
+    likeliest = np.asarray(_ALIKE)[np.argmax(values, axis=0)][pairs.pair]
+    entry = np.arange(len(pairs.pair))
+    own = [_own_light(pairs, pairs.second < 0, np.stack(shares[0])[likeliest[:, 0], entry], n)]
+    own.append(_own_light(pairs, pairs.first < 0, np.stack(shares[1])[likeliest[:, 1], entry], n))
+    weaker = np.where(own[0][0] <= own[1][0], 0, 1)
+    share, light, expected = (np.where(weaker == 0, one, two) for one, two in zip(*own, strict=True))
+    value = np.asarray(special.logsumexp(values, axis=0)) - 0.5 * strain2
+    of_shared = [_shared_light(pairs, only, np.stack(lit), n) for only, lit in
+                 zip((pairs.second < 0, pairs.first < 0), shares, strict=True)]  # fmt: skip
+    ratio, surprise = (np.where(weaker == 0, two, one) for one, two in zip(*of_shared, strict=True))
+    return PairFit(first, second, value, np.zeros(n, dtype=bool), share, light, expected, ratio, surprise)
+
+
+def _shared_light(pairs: _Pairs, own: BoolArray, expected: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+    """Compare the reflections that a crystal shares with the other to those that only it has.
+
+    Parameters
+    ----------
+    own
+        Which entries only it has (E,).
+    expected
+        Its own share of the beam in every entry under every model (M, E).
+
+    Returns
+    -------
+    Decimal logarithm of the ratio (n,), and by how many standard deviations of the models that is above their mean.
+    """
+    total, sight = np.ones(n), pairs.sight
+    np.maximum.at(total, pairs.pair, pairs.total)
+    parts = [part & sight.seen for part in ((pairs.first >= 0) & (pairs.second >= 0), own)]
+    return _compare_parts(sight, pairs.pair, parts, expected, total)
+
+
+def _compare_parts(
+    sight: Sight, which: IntArray, parts: Sequence[BoolArray], expected: FloatArray, total: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """``compare_light`` of two parts of the entries (E,), which belong to groups ``which`` (E,)."""
+    lit = [_sum_of(which, part, sight.count - sight.background, total) / total for part in parts]
+    counts = [_sum_of(which, part, sight.count, total) for part in parts]
+    alone = [np.stack([_sum_of(which, part, one, total) for one in expected]) for part in parts]
+    return compare_light(lit, counts, alone, total)
+
+
+def _sum_of(which: IntArray, part: BoolArray, values: FloatArray, total: FloatArray) -> FloatArray:
+    return np.bincount(which, np.where(part, values, 0.0), minlength=len(total)).astype(np.float64)
+
+
+def compare_light(
+    lit: Sequence[FloatArray], counts: Sequence[FloatArray], expected: Sequence[FloatArray], total: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Decimal logarithm of the ratio of two measured shares of the beam (n,), and its distance from that of models.
+
+    Parameters
+    ----------
+    lit, counts
+        The two shares, and the electrons counted there, background and all.
+    expected
+        Both under every model (M, n).
+    """
+    one, two = (np.maximum(share, 0.0) + LOG_FLOOR for share in lit)
+    ratio = np.log10(one / two)
+    models = np.log10((expected[0] + LOG_FLOOR) / (expected[1] + LOG_FLOOR))
+    chance = (np.sqrt(counts[0] + 1.0) / total / one) ** 2 + (np.sqrt(counts[1] + 1.0) / total / two) ** 2
+    sigma = np.sqrt(models.var(axis=0) + _MODEL_ERROR**2 + chance / np.log(10.0) ** 2)
+    return ratio, (ratio - models.mean(axis=0)) / sigma
+
+
+def inner_surprise(maps: CountMaps, bank: TemplateBank, fits: Fits, chosen: IntArray) -> FloatArray:
+    """Tell by how much the innermost reflections of some candidates (C,) are too bright for the outer ones (C,).
+
+    Light of a crystal falls off with the radius; a crystal that merely shares the outer reflections of another lacks
+    its inner ones, and the other way round. In standard deviations of the models of brightness and the counts.
+    """
+    n = len(chosen)
+    place = np.full(len(fits.pattern), -1)
+    place[chosen] = np.arange(n)
+    mine = np.flatnonzero((place[fits.reflected.candidate] >= 0) & fits.sight.seen)
+    which = place[fits.reflected.candidate[mine]]
+    s = excitation(fits.reflected, fits.tilt_rad, bank.curvature_a)[mine]
+    expected = np.stack([expected_shares(s, fits.reflected.coupling2[mine], which, n, model) for model in MODELS])
+    typical = expected.mean(axis=0)
+    brightest = np.zeros(n)
+    np.maximum.at(brightest, which, typical)
+    radius = np.hypot(fits.reflected.g_inv_a[mine, 0], fits.reflected.g_inv_a[mine, 1])
+    smallest = np.full(n, np.inf)
+    np.minimum.at(smallest, which, np.where(typical > _BRIGHT * brightest[which], radius, np.inf))
+    inner = radius <= _INNERMOST * smallest[which]
+    sight, total = fits.sight.at(mine), np.maximum(maps.total[fits.pattern[chosen]], 1.0)
+    return _compare_parts(sight, which, [inner, ~inner], expected, total)[1]
+
+
+def _own_light(pairs: _Pairs, own: BoolArray, expected: FloatArray, n: int) -> tuple[FloatArray, ...]:
+    """Of the entries that are one crystal's alone: share of the beam, that over its error, and share expected (n,)."""
+    sight = pairs.sight
+    counted = own & sight.seen
+    light = np.bincount(pairs.pair, np.where(counted, sight.count - sight.background, 0.0), minlength=n)
+    noise = np.sqrt(np.bincount(pairs.pair, np.where(counted, sight.count, 0.0), minlength=n) + 1.0)
+    total = np.ones(n)
+    np.maximum.at(total, pairs.pair, pairs.total)
+    there = np.bincount(pairs.pair, np.where(counted, expected, 0.0), minlength=n).astype(np.float64)
+    return light / total, light / noise, there
 
 
 def _lay_together(maps: CountMaps, fits: Fits, first: IntArray, second: IntArray) -> _Pairs:
@@ -84,7 +191,32 @@ def _lay_together(maps: CountMaps, fits: Fits, first: IntArray, second: IntArray
     with_a[partner[~alone]] = b[~alone]
     one = np.append(a, np.full(int(alone.sum()), -1))
     other = np.append(with_a, b[alone])
-    return _Pairs(one, other, pair, fits.sight.at(entries), maps.total[fits.pattern[first]][pair])
+    # Where only the second reaches the spot, the entry is what the second sees.
+    spot = fits.sight.spot
+    shared = np.flatnonzero((one >= 0) & (other >= 0))
+    farther = shared[(spot[one[shared]] < 0) & (spot[other[shared]] >= 0)]
+    entries[farther] = other[farther]
+    sight = fits.sight.at(entries)
+    shared = shared[sight.spot[shared] >= 0]
+    sight.place[shared] = _place_between(maps, fits, one[shared], other[shared], sight.spot[shared])
+    return _Pairs(one, other, pair, sight, maps.total[fits.pattern[first]][pair])
+
+
+def _place_between(maps: CountMaps, fits: Fits, one: IntArray, other: IntArray, spot: IntArray) -> FloatArray:
+    """Log density of the place of a spot that two reflections share: anywhere between them, as either may be brighter.
+
+    A Gaussian error across the line that joins them, and along it the same error about any point of the line.
+    """
+    from_px, to_px = fits.sight.px[one], fits.sight.px[other]
+    pattern = fits.reflected.pattern[one]
+    sigma = np.sqrt(place_variance(maps, pattern, fits.reflected.g_inv_a[one], spot))
+    length = np.maximum(np.hypot(*(to_px - from_px).T), 1e-3)
+    along = (to_px - from_px) / length[:, None]
+    offset = maps.spot_px[pattern, spot] - from_px
+    u, v = (offset * along).sum(axis=1), offset[:, 0] * along[:, 1] - offset[:, 1] * along[:, 0]
+    between = special.ndtr(u / sigma) - special.ndtr((u - length) / sigma)
+    across = -0.5 * (v / sigma) ** 2 - np.log(np.sqrt(2.0 * np.pi) * sigma)
+    return np.asarray(np.log(np.pi * maps.reach_px**2) + across + np.log(np.maximum(between, 1e-12) / length))
 
 
 def _entries_of(offsets: IntArray, candidate: IntArray) -> tuple[IntArray, IntArray]:

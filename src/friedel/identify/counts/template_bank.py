@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,10 @@ class TemplateBank:
         """Templates of a phase."""
         first, last = np.searchsorted(self.phase, [phase, phase + 1])
         return slice(int(first), int(last))
+
+    def strained(self, strains: FloatArray) -> TemplateBank:
+        """Lengthen the reciprocal lattice of each phase (P,); the polar pictures, coarser than that, stay."""
+        return replace(self, g_inv_a=self.g_inv_a * (1.0 + strains[self.phase])[:, None, None])
 
 
 def _typical(s_inv_a: FloatArray, coupling2: FloatArray) -> FloatArray:

@@ -35,7 +35,7 @@ class BlockPlan:
     annulus_inv_a
         Ring in which they are sought.
     zones
-        Six-fold zones of the phases, for the hexagon template; empty for spots alone.
+        Six-fold zones of the phases, for hexagons; empty for spots alone.
     hexagon
         How hexagons are found.
     counts
@@ -44,6 +44,8 @@ class BlockPlan:
         Adds up alike neighbours and asks a network for the spots; None leaves both to the detector.
     seed
         Of everything random.
+    ring_annulus_inv_a
+        Ring in which hexagons are sought, within ``annulus_inv_a``; None for all of that.
     """
 
     detector: Dog
@@ -53,6 +55,7 @@ class BlockPlan:
     counts: CountPlan | None = None
     denoiser: ScanDenoiser | None = None
     seed: int = 0
+    ring_annulus_inv_a: tuple[float, float] | None = None
 
 
 def run_blocks(
@@ -118,7 +121,10 @@ def _judge_piece(
     spots = Spots(found.k_inv_a - moved, found.sigma_inv_a, found.intensity, found.snr, found.offsets, found.scan_shape)
     arrays = _pack("spots", spots)
     if plan.zones:
-        hexagons = fit_hexagons(spots, plan.hexagon, plan.annulus_inv_a, seed=plan.seed, first_index=first)
+        ring = plan.ring_annulus_inv_a or plan.annulus_inv_a
+        hexagons = fit_hexagons(
+            spots.where(_within(spots, ring)), plan.hexagon, ring, seed=plan.seed, first_index=first
+        )
         reach = 3.0 * grid.relative_sigma + RING_TOLERANCE
         evidence = measure_rings(response, shift, hexagons, plan.zones, max_scale_error=reach)
         arrays |= _pack("hexagons", hexagons) | _pack("evidence", evidence)
@@ -135,6 +141,10 @@ def _join(parts: Sequence[Arrays], n: int) -> Arrays:
     if any(name.startswith("phases.") for name in parts[0]):
         arrays |= _pack("phases", join_counts(parts))
     return arrays
+
+
+def _within(spots: Spots, annulus_inv_a: tuple[float, float]) -> BoolArray:
+    return np.asarray((spots.radius_inv_a >= annulus_inv_a[0]) & (spots.radius_inv_a <= annulus_inv_a[1]))
 
 
 def _pack(prefix: str, table: Spots | Hexagons | RingEvidence | PhaseEvidence) -> Arrays:

@@ -37,10 +37,15 @@ def choose_template(phases: PhaseSet, options: ScanOptions) -> Template:
     """
     if options.template != "auto":
         return options.template
+    return "hexagon" if all_six_fold(phases) else "lattice"
+
+
+def all_six_fold(phases: PhaseSet) -> bool:
+    """Whether hexagons suit these phases: one is trigonal or hexagonal, and all have a six-fold zone."""
     if not any(crystal.is_hexagonal for crystal in phases.crystals):
-        return "lattice"
+        return False
     six_fold = {zone.phase for zone in hexagonal_zones(phases, (0.05, 1.5))}
-    return "hexagon" if len(six_fold) == len(phases.crystals) else "lattice"
+    return len(six_fold) == len(phases.crystals)
 
 
 def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -> tuple[float, float]:
@@ -84,6 +89,12 @@ def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -
             f"{edge:.3g} 1/Å. Check --step-inv-a."
         )
     return low, high
+
+
+def ring_within(scan: PatternScan, phases: PhaseSet, annulus_inv_a: tuple[float, float]) -> tuple[float, float]:
+    """Ring (1/Å) of the hexagons of six-fold phases, as far as it lies within the one that counts are scored in."""
+    low, high = annulus_of_phases(scan, phases, "hexagon")
+    return max(low, annulus_inv_a[0]), min(high, annulus_inv_a[1])
 
 
 def choose_denoiser(survey: Survey, options: ScanOptions) -> ScanDenoiser | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,19 +12,20 @@ from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
-from friedel.identify.counts.calibration import fit_count_distortion
+from friedel.identify.counts.calibration import fit_count_distortion, learn_strains
+from friedel.identify.counts.hypotheses import SharedFacts
 from friedel.identify.counts.maps import CountMaps, map_counts
 from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
 from friedel.identify.counts.template_bank import TemplateBank, affordable_spacing_deg, shared_bank
-from friedel.identify.lattices.zone_map import Distortion
+from friedel.identify.lattices.zone_map import Distortion, fitted_grid
 from friedel.identify.zone_names import name_orientations
 from friedel.patterns.survey import Survey, sample_patterns_with_index
 from friedel.spots.dog import Dog, DogResponse, filter_stack, find_spots
 
 #: Energy taken for the curvature of the Ewald sphere where the file names none.
 USUAL_BEAM = Beam(200.0)
-#: Patterns on which the distortion is fitted: those with most spots.
-_FIT_PATTERNS = 16
+#: Patterns on which the distortion is fitted: those with most spots, and as many evenly over the others with so many.
+_FIT_PATTERNS, _LEAST_SPOTS = 16, 4
 #: Patterns scored at once, which bounds the memory.
 _CHUNK = 64
 
@@ -45,6 +46,8 @@ class CountPlan:
         Of the templates; the detector's own step as it was stored, so that a fit changes no template.
     sigma_px
         Radius of a spot along one axis.
+    shared
+        What the scan as a whole has told; nothing before that. The strains of ``PhaseEvidence`` are relative to its.
     """
 
     phases: PhaseSet
@@ -53,17 +56,19 @@ class CountPlan:
     options: CountOptions
     radial_step_inv_a: float
     sigma_px: float
+    shared: SharedFacts | None = None
 
     @property
     def bank(self) -> TemplateBank:
-        """The templates."""
-        return shared_bank(
+        """The templates, with the lattices that the phases have throughout the scan."""
+        bank = shared_bank(
             self.phases,
             self.beam,
             self.annulus_inv_a,
             spacing_deg=affordable_spacing_deg(self.phases, self.options.spacing_deg),
             radial_step_inv_a=self.radial_step_inv_a,
         )
+        return bank if self.shared is None else bank.strained(self.shared.strains)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,21 +118,51 @@ def score_counts(
     for first in range(0, len(response.total), _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, len(response.total)))
         maps = _maps_of(plan, response, spots, shift_px, valid, rows, response.grid)
-        parts.append(weigh_phases(maps, plan.bank, plan.phases, plan.options))
+        parts.append(weigh_phases(maps, plan.bank, plan.phases, plan.options, plan.shared))
     return PhaseEvidence.join(parts)
 
 
-def fit_calibration(survey: Survey, plan: CountPlan, detector: Dog) -> Distortion:
-    """Fit scale, ellipse and centre on the patterns of a sample that show most spots."""
+@dataclass(frozen=True, slots=True, eq=False)
+class CountSample:
+    """Filtered patterns of a sample, on which what a scan shares is fitted."""
+
+    response: DogResponse
+    spots: Spots
+    shift_px: FloatArray
+    rows: AnyArray
+    valid: BoolArray | None
+
+
+def take_sample(survey: Survey, plan: CountPlan, detector: Dog) -> CountSample:
+    """Take the patterns of a sample that show most spots, and others, since simple nets have few."""
     sample, index = sample_patterns_with_index(survey.scan)
     grid, valid = survey.scan.grid, survey.scan.valid
     response = filter_stack(sample, detector, grid, gain=survey.gain, valid=valid)
     shift = survey.shift_px[index]
     spots = _about_own_beam(find_spots(response, detector, plan.annulus_inv_a, valid=valid), shift, grid)
-    rows = np.sort(np.argsort(-np.diff(spots.offsets), kind="stable")[:_FIT_PATTERNS])
-    maps = _maps_of(plan, response, spots, shift, valid, rows, grid)
+    n_spots = np.diff(spots.offsets)
+    ranked = np.argsort(-n_spots, kind="stable")
+    others = ranked[_FIT_PATTERNS:][n_spots[ranked[_FIT_PATTERNS:]] >= _LEAST_SPOTS]
+    spread = others[np.linspace(0, len(others) - 1, min(_FIT_PATTERNS, len(others))).astype(int)]
+    rows = np.sort(np.concatenate([ranked[:_FIT_PATTERNS], spread]))
+    return CountSample(response, spots, shift, rows, valid)
+
+
+def fit_calibration(sample: CountSample, plan: CountPlan) -> Distortion:
+    """Fit scale, ellipse and centre."""
+    grid = sample.response.grid
+    maps = _maps_of(plan, sample.response, sample.spots, sample.shift_px, sample.valid, sample.rows, grid)
     n_phases = len(plan.phases.crystals)
     return fit_count_distortion(maps, plan.bank, n_phases, plan.options, relative_sigma=grid.relative_sigma)
+
+
+def strain_phases(sample: CountSample, plan: CountPlan, distortion: Distortion) -> CountPlan:
+    """Give every phase the lattice that it has throughout the scan."""
+    grid = sample.response.grid
+    maps = _maps_of(plan, sample.response, sample.spots, sample.shift_px, sample.valid, sample.rows, grid)
+    maps = replace(maps, grid=fitted_grid(grid, distortion))
+    strains, spread = learn_strains(maps, plan.bank, len(plan.phases.crystals), plan.options)
+    return replace(plan, shared=SharedFacts(strains, spread))
 
 
 def _about_own_beam(spots: Spots, shift_px: FloatArray, grid: ReciprocalGrid) -> Spots:

@@ -24,6 +24,8 @@ from friedel.spots.dog import Dog
 
 #: Share of spots that no phase explains from which on the reader is told.
 _MANY_UNEXPLAINED = 0.15
+#: Strain of a phase throughout the scan from which on the reader is told.
+_TOLD_STRAIN = 0.008
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,14 @@ def scan_warnings(
                 f"patterns elliptic by {100 * found.refused.anisotropy:.1f} %. That is more than the calibration "
                 "allows, and was not applied; if your scale may be that wrong, correct --step-inv-a."
             )
+        if isinstance(found, CountFindings) and found.plan.shared is not None:
+            named = zip(found.plan.phases.names, found.plan.shared.strains, strict=True)
+            changed = [f"{name} {100 * strain:+.1f} %" for name, strain in named if abs(strain) > _TOLD_STRAIN]
+            if changed:
+                out.append(
+                    f"Reciprocal lattices that differ from the file's: {', '.join(changed)}. Composition or charge "
+                    "changes a lattice so; so does another phase that looks alike."
+                )
         if isinstance(found, CountFindings) and survey.scan.beam is None:
             out.append(
                 f"The file names no beam energy: {USUAL_BEAM.energy_kev:g} keV was taken for the curvature of the "

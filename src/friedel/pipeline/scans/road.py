@@ -17,23 +17,30 @@ from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
 from friedel.identify.counts.presence import presence_of
-from friedel.identify.hexagons.presence import RING_TOLERANCE, presence_from_rings
-from friedel.identify.hexagons.rings import HexagonalZone, hexagonal_zones, learn_rings
+from friedel.identify.hexagons.rings import hexagonal_zones
 from friedel.identify.lattices.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
 from friedel.identify.lattices.zones import build_templates
 from friedel.nets.denoise import ScanDenoiser
 from friedel.patterns.survey import Survey, survey_scan
-from friedel.pipeline.progress import Arrays, BlockStore, Progress
-from friedel.pipeline.scans.blocks import (
-    BlockPlan,
-    join_counts,
-    join_hexagons,
-    join_rings,
-    join_spots,
-    run_blocks,
+from friedel.pipeline.progress import BlockStore, Progress
+from friedel.pipeline.scans.blocks import BlockPlan, join_spots, run_blocks
+from friedel.pipeline.scans.choices import (
+    all_six_fold,
+    annulus_of_phases,
+    choose_denoiser,
+    choose_template,
+    ring_within,
+    tuned_detector,
 )
-from friedel.pipeline.scans.choices import annulus_of_phases, choose_denoiser, choose_template, tuned_detector
-from friedel.pipeline.scans.counts import CountFindings, fit_calibration, judge_counts, plan_counts
+from friedel.pipeline.scans.counts import (
+    CountFindings,
+    fit_calibration,
+    judge_counts,
+    plan_counts,
+    strain_phases,
+    take_sample,
+)
+from friedel.pipeline.scans.joined import join_evidence, judge_hexagons, presence_of_hexagons
 from friedel.pipeline.scans.result import (
     HexagonFindings,
     LatticeFindings,
@@ -90,7 +97,7 @@ def analyse_scan(
         )
     detector, denoiser = tuned_detector(survey, options, annulus, template), choose_denoiser(survey, options)
     if template == "counts":
-        plan = BlockPlan(detector, annulus, denoiser=denoiser)
+        plan = BlockPlan(detector, annulus, denoiser=denoiser, seed=seed)
         survey, presence, spots, found = _judge_counts(
             survey, phases, options, plan, store=store, executor=executor, progress=progress
         )
@@ -99,9 +106,8 @@ def analyse_scan(
     blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
     if template == "hexagon":
-        hexagons = _judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
-        scale = hexagons.rings.scale
-        presence = presence_from_rings(hexagons.evidence, zones, len(phases.crystals), scale=scale)
+        hexagons = judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
+        presence = presence_of_hexagons(hexagons, phases)
         return _result(scan, survey, phases, presence, spots, annulus, hexagons, mask, denoiser)
     grid = survey.scan.grid
     lattices = _judge_lattices(spots, phases, options, annulus, grid, executor, partial(progress, "phases"))
@@ -127,16 +133,25 @@ def _judge_counts(
     survey: Survey, phases: PhaseSet, options: ScanOptions, plan: BlockPlan, *,
     store: BlockStore | None, executor: Executor | None, progress: Progress,
 ) -> tuple[Survey, FloatArray, Spots, CountFindings]:  # fmt: skip
-    """Fit the distortion that all patterns share on a sample, then score the counts of every position."""
+    """Fit the distortion that all patterns share on a sample, then score the counts of every position.
+
+    Where all phases have six-fold zones, hexagons are sought as well, and their rings are weighed with the rest.
+    """
     scan, refused = survey.scan, None
+    if all_six_fold(phases):
+        ring = ring_within(scan, phases, plan.annulus_inv_a)
+        plan = replace(plan, zones=hexagonal_zones(phases, ring), hexagon=options.hexagon, ring_annulus_inv_a=ring)
     counts = plan_counts(scan, phases, plan.annulus_inv_a, options.counts, plan.detector)
-    distortion = fit_calibration(survey, counts, plan.detector)
+    sample = take_sample(survey, counts, plan.detector)
+    distortion = fit_calibration(sample, counts)
     if distortion.strain(scan.grid.relative_sigma) > _MAX_STRAIN:
         refused, distortion = distortion, undistorted(scan.grid.relative_sigma)
     survey = replace(survey, scan=replace(scan, grid=fitted_grid(scan.grid, distortion)))
+    counts = strain_phases(sample, counts, distortion)
     blocks = run_blocks(survey, replace(plan, counts=counts), store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
-    evidence = join_counts(blocks)
+    hexagons = judge_hexagons(blocks, plan.zones, scan.grid.relative_sigma) if plan.zones else None
+    evidence = join_evidence(blocks, phases, hexagons)
     presence = presence_of(evidence)
     return survey, presence, spots, judge_counts(counts, evidence, presence, spots, distortion, refused)
 
@@ -156,13 +171,6 @@ def find_scan_spots(
     detector, denoiser = tuned_detector(survey, options, annulus, "hexagon"), choose_denoiser(survey, options)
     plan = BlockPlan(detector, annulus, denoiser=denoiser)
     return join_spots(run_blocks(survey, plan, store=None, executor=executor, progress=progress), scan.scan_shape)
-
-
-def _judge_hexagons(blocks: list[Arrays], zones: tuple[HexagonalZone, ...], relative_sigma: float) -> HexagonFindings:
-    """Join the hexagons of all blocks and learn the rings from them."""
-    hexagons, evidence = join_hexagons(blocks), join_rings(blocks)
-    rings = learn_rings(hexagons, zones, relative_sigma=relative_sigma, tolerance=RING_TOLERANCE)
-    return HexagonFindings(hexagons, zones, evidence, rings)
 
 
 def _judge_lattices(
