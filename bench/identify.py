@@ -4,7 +4,7 @@
 multislice patterns that ``truth_abtem.py`` wrote there, ``--map FOLDER`` a simulated map; ``--peers FOLDER`` adds the
 programs whose virtual environments are FOLDER/py4dstem and FOLDER/pyxem, with rules fitted on the development half,
 and keeps their answers in FOLDER/answers for the next run. ``--held-out`` takes the half on which nothing was chosen,
-and ``--write`` puts the result into docs/identification.md. One thread: set OMP_NUM_THREADS=1.
+and ``--write`` puts the result into docs/bench/identification.md. One thread: set OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--multislice", type=int, default=96, help="multislice patterns of each region and dose")
     parser.add_argument("--doses", type=int, nargs="*", help="electrons per pattern, instead of all")
     parser.add_argument("--held-out", action="store_true", help="the half on which nothing was chosen")
-    parser.add_argument("--write", action="store_true", help="write docs/identification.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench/identification.md")
     args = parser.parse_args()
     half: Half = "held-out" if args.held_out else "development"
     names = [name for name, template in TEMPLATES.items() if args.template is None or template in args.template]

@@ -80,7 +80,7 @@ Results = Sequence[tuple[CaseSet, Sequence[Answer]]]
 
 
 def page_of(results: Results, speed: dict[str, float], half: str, docs: Path) -> None:
-    """Write docs/identification.md and its picture."""
+    """Write docs/bench/identification.md and its picture."""
     day = dt.datetime.now(tz=dt.UTC).date()
     made = (
         "Made by `python bench/identify.py --held-out --write`, with the programs and the truth that it names, on "
@@ -107,7 +107,7 @@ def page_of(results: Results, speed: dict[str, float], half: str, docs: Path) ->
         ECE,
         *("", *table_of(results)),
     ]
-    (docs / "identification.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (docs / "bench" / "identification.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def table_of(results: Results) -> list[str]:
@@ -222,7 +222,7 @@ def _reliability(results: Results, docs: Path) -> list[str]:
         "All patterns above together, those of crystals that are no candidates included.",
         *(
             "",
-            f"![Share of patterns that hold the phase over the presence that friedel states](pictures/{PICTURE})",
+            f"![Share of patterns that hold the phase over the presence that friedel states](../pictures/{PICTURE})",
             "",
         ),
         *lines,

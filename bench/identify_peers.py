@@ -21,7 +21,7 @@ from friedel.crystal import Crystal, load_phases, unit_cell_atoms
 
 PEERS = {"py4DSTEM": "py4dstem", "pyxem": "pyxem"}
 #: Patterns that a program is given at once; what it has answered is kept after each.
-_CHUNK = 200
+_CHUNK = 1000
 _NUMBERS = {"Li": 3, "O": 8, "Mn": 25, "Co": 27, "Ni": 28}
 
 
