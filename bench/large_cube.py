@@ -121,9 +121,9 @@ def main() -> None:
     lines = [
         *made_by(
             "bench/large_cube.py --write",
-            f"{PATTERN_PX} x {PATTERN_PX} px, float64, two phases, hexagons, without the network, from file to report; one "
-            "pattern in eight holds light. Memory is the largest sum over all processes at one time; the second figure "
-            "counts the pages of programs and mapped files too.",
+            f"{PATTERN_PX} x {PATTERN_PX} px, float64, two phases, hexagons, without the network, from file to report; "
+            "one pattern in eight holds light. Memory is the largest sum over all processes at one time; the second "
+            "figure counts the pages of programs and mapped files too.",
         ),
         "",
         "| cube | on disk | patterns | jobs | memory | with mapped files | CPU time |",

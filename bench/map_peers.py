@@ -87,9 +87,9 @@ def main() -> None:
         *made_by(
             "bench/map_peers.py --peers FOLDER --write",
             "CPU time, one thread, the same simulated scan of 128 x 128 px, "
-            f"{DOSE_ELECTRONS:.0f} electrons per pattern, {' and '.join(PHASES)}. Hexagons look along six-fold axes alone, "
-            "lattices along axes of low index. Counts, py4DSTEM (Bragg disks, orientation plan in steps of 2°) and pyxem "
-            "(polar patterns, templates in steps of 2°) look along all directions, which is what costs.",
+            f"{DOSE_ELECTRONS:.0f} electrons per pattern, {' and '.join(PHASES)}. Hexagons look along six-fold axes "
+            "alone, lattices along axes of low index. Counts, py4DSTEM (Bragg disks, orientation plan in steps of 2°) "
+            "and pyxem (polar patterns, templates in steps of 2°) look along all directions, which is what costs.",
         ),
         "",
         "| program | patterns per core-second | times the faster of the others |",

@@ -1,4 +1,4 @@
-"""friedel with blocks of a few rows, so that a small scan is the work of many blocks."""
+"""friedel with blocks of one row, so that a small scan is the work of many blocks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from friedel.cli.main import app
 from friedel.core import blocks
 
 if __name__ == "__main__":
-    blocks.row_blocks.__defaults__ = (2**20,)
+    blocks.row_blocks.__defaults__ = (2**18,)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     app()

@@ -15,6 +15,10 @@ from processes import FRIEDEL, in_namespaces, map_command, results_of
 pytestmark = pytest.mark.slow
 
 KILLS = 20
+#: Of the scan: each row is one.
+N_BLOCKS = 24
+#: Enough for some of the blocks.
+LEFT_BYTES = 96 * 1024
 
 
 def test_twenty_kills_at_random_moments_change_no_bit(scan_file: Path, tmp_path: Path) -> None:
@@ -66,6 +70,28 @@ def test_full_disk_is_told_and_leaves_the_earlier_result_whole(scan_file: Path, 
     assert "--out" in said
     assert results_of(tmp_path / "after") == results_of(tmp_path / "before")
     assert (tmp_path / "mended" / "summary.json").exists()
+
+
+def test_disk_that_fills_between_blocks_costs_no_block(scan_file: Path, tmp_path: Path) -> None:
+    """Blocks that were kept before the disk was full are whole, and the run goes on from them to the same bits."""
+    shell, disk = in_namespaces("--mount"), tmp_path / "disk"
+    disk.mkdir()
+    command = " ".join(map_command(scan_file, disk / "run"))
+    script = f"""
+        mount -t tmpfs -o size=16m tmpfs {disk}
+        head -c $(($(df --output=avail -B1 {disk} | tail -1) - {LEFT_BYTES})) /dev/zero > {disk}/filler
+        {command} 2> {tmp_path}/said && exit 1
+        ls {disk}/run.partial/.work/blocks > {tmp_path}/kept
+        rm {disk}/filler
+        {command} --resume
+        cp -r {disk}/run {tmp_path}/mended
+    """
+    subprocess.run([*shell, script], check=True)
+    assert "the disk is full" in (tmp_path / "said").read_text()
+    kept = [name for name in (tmp_path / "kept").read_text().split() if name.endswith(".npz")]
+    assert 0 < len(kept) < N_BLOCKS
+    subprocess.run(map_command(scan_file, tmp_path / "whole"), check=True)
+    assert results_of(tmp_path / "mended") == results_of(tmp_path / "whole")
 
 
 def packets_sent(command: str) -> int:
