@@ -29,6 +29,9 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
 suppress_warnings = ["config.cache"]
 
+#: Options begin with two hyphens, not with a dash.
+smartquotes = False
+
 html_theme = "furo"
 html_title = f"friedel {version}"
 html_show_sphinx = False

@@ -39,7 +39,9 @@ def section_of(words: tuple[str, ...], command: Any) -> Iterator[str]:
     if arguments or options:
         yield "| | type | meaning |\n|---|---|---|"
         for parameter in (*arguments, *options):
-            names = called(parameter) if parameter in arguments else ", ".join(parameter.opts)
+            names = (
+                called(parameter) if parameter in arguments else ", ".join([*parameter.opts, *parameter.secondary_opts])
+            )
             yield f"| `{names}` | {kind_of(parameter)} | {cell(meaning_of(parameter))} |"
         yield ""
 

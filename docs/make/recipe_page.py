@@ -80,7 +80,8 @@ def settings_in(annotation: Any) -> list[Any]:
 def type_of(annotation: Any) -> str:
     """An annotation as one writes it, safe in a table."""
     text = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
-    return text.replace("typing.", "").replace("NoneType", "None").replace(" | None", "").replace("|", "or")
+    text = text.replace("typing.", "").replace(" | None", "")
+    return re.sub(r"^Optional\[(.*)\]$", r"\1", text).replace("|", "or")
 
 
 def meanings_of(text: str) -> dict[str, str]:

@@ -102,6 +102,7 @@ def test_a_value_says_what_it_holds_and_shows_it(name: str) -> None:
 def test_in_a_terminal_a_value_is_one_short_line(name: str) -> None:
     text = repr(VALUES[name]())
     assert "\n" not in text
+    assert [fact for fact in SAID[name] if fact not in text and not fact.startswith("mean of")] == []
     assert len(text) < 250
 
 

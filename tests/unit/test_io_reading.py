@@ -163,6 +163,14 @@ def test_a_scan_that_is_stored_inside_its_patterns_is_turned(tmp_path: Path) -> 
     assert "copy it once" in found.notes[-1]
 
 
+def test_the_error_of_a_missing_scale_quotes_what_the_file_says(tmp_path: Path) -> None:
+    np.save(tmp_path / "bare.npy", np.ones((5, 7)))
+    with pytest.raises(errors.CalibrationError, match=r"states no pixel size\. Pass --pixel-size-a"):
+        read(tmp_path / "bare.npy")
+    with pytest.raises(errors.CalibrationError, match=r"its last axes have .* furlong"):
+        read(write_signal(tmp_path / "odd.hspy", (5, 7), ("furlong", "furlong")))
+
+
 def test_info_lists_what_is_missing_with_its_option(tmp_path: Path) -> None:
     info = inspect(write_signal(tmp_path / "f.hspy", (6, 5, 7), ("", "1/nm", "1/nm")))
     assert (info.kind, info.shape, info.dtype, info.format_name) == ("scan", (6, 5, 7), "<u2", "HyperSpy")

@@ -48,7 +48,7 @@ class Card:
 
     def text(self) -> str:
         """One line."""
-        return f"<{self.title}: {'; '.join(value for _, value in self.facts)}>"
+        return f"<{self.title}: {'; '.join(f'{name} {value}' for name, value in self.facts)}>"
 
     def html(self) -> str:
         """A piece of HTML that needs nothing from elsewhere; whatever comes from a file is text in it."""

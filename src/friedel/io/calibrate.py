@@ -103,9 +103,10 @@ def frame_time_s(description: Description, options: ReadOptions) -> float | None
 
 def missing(path: Path, description: Description, what: str, option: str) -> CalibrationError:
     """Return the error for a calibration that neither file nor user states."""
-    y, x = description.axes[-2:]
-    stated = " and ".join(f"{axis.scale} {axis.unit or 'without unit'}" for axis in (y, x))
-    return CalibrationError(f"{path}: the file states no {what} (its last axes have {stated}). Pass {option}.")
+    axes = [axis for axis in description.axes[-2:] if axis.scale is not None]
+    stated = " and ".join(f"{axis.scale:g} {axis.unit or 'without unit'}" for axis in axes)
+    given = f" (its last axes have {stated})" if stated else ""
+    return CalibrationError(f"{path}: the file states no {what}{given}. Pass {option}.")
 
 
 def missing_options(description: Description, kind: Kind, options: ReadOptions) -> tuple[tuple[str, str], ...]:
