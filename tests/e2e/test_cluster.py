@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dask_jobqueue import SLURMCluster
 from distributed import LocalCluster
 
 import friedel as fr
@@ -38,3 +40,18 @@ def test_a_scheduler_without_workers_is_told_and_not_waited_for_forever(monkeypa
         workers.workers(1, c.scheduler_address),
     ):
         pass
+
+
+@pytest.mark.filterwarnings("ignore:Port 8787 is already in use")
+def test_the_documented_slurm_job_starts_workers_of_one_thread() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "cluster.md").read_text(encoding="utf-8")
+    call = re.search(r"^cluster = (SLURMCluster\(.*\))$", page, re.MULTILINE)
+    assert call is not None
+    with eval(call[1], {"SLURMCluster": SLURMCluster}) as cluster:
+        script, address = cluster.job_script(), cluster.scheduler_address
+    assert {"#SBATCH -p normal", "#SBATCH -n 1", "#SBATCH --cpus-per-task=16", "#SBATCH -t 01:00:00"} < set(
+        script.splitlines()
+    )
+    (worker,) = (line for line in script.splitlines() if address in line)
+    assert "--nthreads 1 " in worker
+    assert "--nworkers 16 " in worker
