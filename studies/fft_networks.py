@@ -10,7 +10,19 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from fft_sheets import WORK, Part, Sheet, Stage, picture_of, sheets_of
+from fft_sheets import (
+    DOSES_E_PER_A2,
+    HIDDEN,
+    MARKED,
+    PARTS,
+    SHAPE,
+    WORK,
+    Part,
+    Sheet,
+    Stage,
+    picture_of,
+    sheets_of,
+)
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from segmenter_peers import PlainUnet
@@ -21,14 +33,16 @@ from torch.nn import functional
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
 from friedel.nets.half_plane import half_of, whole_of
 from friedel.nets.scoring import FAINT, WANTED, Score, score_spots
+from friedel.nets.segmenter import Segmenter
 from friedel.nets.training.judging import NEAR_PX, NEAR_WIDTHS, middles
+from friedel.spots.noise_floor import noise_floor
 from friedel.spots.segmentation import MaskScore, score_mask
 
 #: Filters of the paper's network at its first level, here and there, and the highest learning rate.
-WIDTH, PAPER_WIDTH, RATE = 4, 128, 3e-3
+WIDTH, PAPER_WIDTH, RATE = 4, 128, 2e-3
 #: Pixels that a step of a training sees, whatever the size of its pictures: two half FFTs of 256 x 128 px.
 STEP_PX = 2 * 256 * 128
-TRAINING_PX = 600 * STEP_PX
+TRAINING_PX = 400 * STEP_PX
 #: Log-odds of a spot at a pixel before anything is learnt.
 _FIRST_LOGIT = -4.0
 THRESHOLDS = (0.01, 0.02, *np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
@@ -62,7 +76,7 @@ class Plan:
     network: str = f"unet{WIDTH}"
     make: Callable[[], nn.Module] = lambda: PlainUnet(WIDTH)
     look: Look = Look()
-    n_sheets: int = 160
+    n_sheets: int = 120
     pixels: int = TRAINING_PX
     rate: float = RATE
     seed: int = 0
@@ -109,6 +123,16 @@ MARK_NOTES = (
     "the median over FFTs in px. A spot is *found* if the middle of a marked region lies within 3 px of it, or 1.2 of "
     "its widths; *false* is false regions an FFT. The threshold is that of the best Dice on the validation FFTs."
 )
+SETTING = (
+    f"{PARTS['training'][1]} simulated micrographs of {SHAPE[0]} x {SHAPE[1]} px to learn from (grains of Li, LiF, "
+    f"Li₂O and Li₂CO₃ on an amorphous film, {DOSES_E_PER_A2[0]:g} to {DOSES_E_PER_A2[1]:g} e/Å², either lens in turn), "
+    f"{PARTS['validation'][1]} others to choose thresholds on, and {PARTS['test'][1]} others to judge on; the paper's "
+    f"FFTs have 16 times as many pixels. Its U-Net with {WIDTH} filters at the first level in place of {PAPER_WIDTH}, "
+    f"its picture of the FFT, its cross entropy; {TRAINING_PX // STEP_PX} steps that each see as many pixels as two "
+    f"half FFTs, transposed and mirrored at random; Adam, rates up to {RATE:g}. A spot is marked if a filter of its "
+    f"own shape sees it at {MARKED:g} times the noise or more; those between {HIDDEN:g} and {MARKED:g} count neither "
+    "way."
+)
 
 
 @lru_cache
@@ -153,9 +177,7 @@ def unet(width: int) -> Plan:
 
 def _train(network: nn.Module, plan: Plan, pictures: Sequence[Float32Array]) -> None:
     torch.set_num_threads(1)
-    head = network.head
-    assert isinstance(head, nn.Module)
-    nn.init.constant_(head.bias, _FIRST_LOGIT)
+    _start(network)
     network = network.to(memory_format=torch.channels_last).train()
     sheets = known_sheets("training", plan.n_sheets)
     optimiser = torch.optim.Adam(network.parameters(), lr=plan.rate)
@@ -173,8 +195,18 @@ def _train(network: nn.Module, plan: Plan, pictures: Sequence[Float32Array]) -> 
         loss.backward()
         optimiser.step()
         schedule.step()
-        if step % 100 == 0:
-            print(f"{plan.name}: step {step} of {steps}, loss {float(loss.detach()):.4f}", flush=True)
+
+
+def _start(network: nn.Module) -> None:
+    """Draw weights that keep the size of signals through many layers (He et al. 2015), and a rare spot at first."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    head = network.head
+    assert isinstance(head, nn.Conv2d)
+    nn.init.normal_(head.weight, std=0.01)
+    nn.init.constant_(head.bias, _FIRST_LOGIT)
 
 
 def _piece(
@@ -213,6 +245,16 @@ def half_maps(ready: Trained, part: Part, count: int | None = None) -> list[Floa
     pictures = pictures_of(part, count, ready.look.stage)
     maps = [probability_of(ready, p, s.width) for p, s in zip(pictures, known_sheets(part, count), strict=True)]
     return [found[:, -found.shape[0] // 2 :] if ready.look.is_whole else found for found in maps]
+
+
+def own_maps(segmenter: Segmenter, part: Part) -> list[Float32Array]:
+    """Probabilities (ky, width // 2) of the FFTs of a part by the network that comes with friedel."""
+    maps = []
+    for sheet in known_sheets(part):
+        whole = sheet.pattern
+        ratio = np.minimum(whole.data / noise_floor(whole), 6e4)
+        maps.append(segmenter.probability(half_of(ratio), sheet.width)[:, : sheet.width // 2])
+    return maps
 
 
 def best_threshold(maps: Sequence[Float32Array], sheets: Sequence[Sheet]) -> float:
@@ -254,6 +296,14 @@ def marks_at(test: Sequence[Float32Array], threshold: float) -> Marks:
     far = float(np.median([m.hausdorff_px for m, s in zip(masks, known_sheets("test"), strict=True) if s.mask.any()]))
     total = pool(masks)
     return Marks(MaskScore(total.hits, total.false, total.missed, total.rejected, far), spots, threshold)
+
+
+def mean_of(marks: Sequence[Marks]) -> str:
+    """Dice coefficient of several trainings that differ in their seed: mean, and the range."""
+    values = [m.mask.dice for m in marks]
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def spot_score(marked: BoolArray, sheet: Sheet) -> Score:
