@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from friedel.core.errors import RecipeError
+from friedel.core.errors import CorruptFileError, RecipeError
 from friedel.nets.training.recipe import TrainingRecipe, dump_training_recipe
 
 Progress = Callable[[int, int, str], None]
@@ -159,30 +161,50 @@ def _save(path: Path, state: State, key: dict[str, str], recipe: TrainingRecipe)
         for moment in ("exp_avg", "exp_avg_sq", "step"):
             tensors[f"{moment}.{name}"] = moments[moment].contiguous()
     new = path.with_suffix(".new")
-    save_file(tensors, new, metadata=key | {"step": str(state.step), "whole_recipe": recipe.digest,
-                                           "cools_from": str(recipe.cools_from), "seconds": f"{state.seconds:.3f}",
-                                           "core_seconds": f"{state.core_seconds:.3f}"})  # fmt: skip
+    about = key | {"step": str(state.step), "whole_recipe": recipe.digest, "cools_from": str(recipe.cools_from),
+                   "seconds": f"{state.seconds:.3f}", "core_seconds": f"{state.core_seconds:.3f}"}  # fmt: skip
+    save_file(tensors, new, metadata=about | {"sha256": _digest(tensors, about)})
     new.replace(path)
 
 
+def _digest(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
+    """Hash of all that a checkpoint holds; safetensors has no checksum of its own."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a checkpoint; CorruptFileError unless it is whole."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as stored:
+            about = dict(stored.metadata() or {})
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
+    except Exception as error:  # what safetensors raises has no base of its own
+        raise CorruptFileError(path, f"it is no whole checkpoint ({error})", "Remove it to train anew.") from error
+    if about.pop("sha256", "") != _digest(tensors, about):
+        raise CorruptFileError(path, "it is not what was written", "Remove it to train anew.")
+    return tensors, about
+
+
 def _load(path: Path, state: State, key: dict[str, str], recipe: TrainingRecipe) -> State:
-    with safe_open(path, framework="pt", device="cpu") as stored:
-        about = stored.metadata()
-        differs = [name for name in key if about.get(name) != key[name]]
-        has_cooled = int(about["step"]) > min(int(about["cools_from"]), recipe.cools_from)
-        if has_cooled and about["whole_recipe"] != recipe.digest:
-            differs.append("number of steps, and its learning rate has begun to fall")
-        if differs:
-            raise RecipeError(f"{path} is of a training with another {' and '.join(differs)}. Choose another --out.")
-        with torch.no_grad():
-            for name, parameter in state.network.named_parameters():
-                parameter.copy_(stored.get_tensor(f"weight.{name}"))
-                state.average[name].copy_(stored.get_tensor(f"average.{name}"))
-                state.optimiser.state[parameter] = {
-                    "step": stored.get_tensor(f"step.{name}"),
-                    "exp_avg": torch.empty_like(parameter).copy_(stored.get_tensor(f"exp_avg.{name}")),
-                    "exp_avg_sq": torch.empty_like(parameter).copy_(stored.get_tensor(f"exp_avg_sq.{name}")),
-                }
+    stored, about = _read(path)
+    differs = [name for name in key if about.get(name) != key[name]]
+    has_cooled = int(about["step"]) > min(int(about["cools_from"]), recipe.cools_from)
+    if has_cooled and about["whole_recipe"] != recipe.digest:
+        differs.append("number of steps, and its learning rate has begun to fall")
+    if differs:
+        raise RecipeError(f"{path} is of a training with another {' and '.join(differs)}. Choose another --out.")
+    with torch.no_grad():
+        for name, parameter in state.network.named_parameters():
+            parameter.copy_(stored[f"weight.{name}"])
+            state.average[name].copy_(stored[f"average.{name}"])
+            state.optimiser.state[parameter] = {
+                "step": stored[f"step.{name}"],
+                "exp_avg": torch.empty_like(parameter).copy_(stored[f"exp_avg.{name}"]),
+                "exp_avg_sq": torch.empty_like(parameter).copy_(stored[f"exp_avg_sq.{name}"]),
+            }
     times = float(about["seconds"]), float(about["core_seconds"])
     return State(state.network, state.average, state.optimiser, int(about["step"]), *times)
 
