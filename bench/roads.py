@@ -108,7 +108,7 @@ def main() -> None:
     if write:
         day = dt.datetime.now(tz=dt.UTC).date()
         head = (
-            "# Benchmarks\n\nMade by `python bench/roads.py --write` "
+            "# Speed\n\nMade by `python bench/roads.py --write` "
             f"on {day}, one process, {platform.machine()}, Python {platform.python_version()}. The last column is the "
             "ratio to plain array work on the same data in the same run: one Gaussian filter of every pattern, one "
             "real FFT of the image, or reading the row with numpy. Quote the ratios; seconds depend on the machine.\n\n"

@@ -66,3 +66,13 @@ def test_version_is_the_same_everywhere() -> None:
     assert cited is not None
     assert cited[1] == version
     assert changes[0] == version
+
+
+def test_licences_of_all_requirements_are_listed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = (project["optional-dependencies"][name] for name in ("gui", "notebook", "cluster", "train"))
+    lines = [*project["dependencies"], *(line for lines in extras for line in lines)]
+    wanted = {re.split(r"[\[>=<]", line)[0].lower() for line in lines} - {"friedel"}
+    page = (DOCS / "reference" / "licences.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| (\S+) \| [^|]+ \| ([^|]*) \|$", page, flags=re.MULTILINE))
+    assert {name for name in wanted if not listed.get(name, "").strip()} == set()
