@@ -306,6 +306,11 @@ def mean_of(marks: Sequence[Marks]) -> str:
     return f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
+def seeds_text(number: int) -> str:
+    """Which seeds a page is from."""
+    return "Seed 0" if number == 1 else f"Seeds 0 to {number - 1}"
+
+
 def spot_score(marked: BoolArray, sheet: Sheet) -> Score:
     """Match the middles of marked regions with the spots."""
     kind = np.where(sheet.is_marked, WANTED, FAINT)

@@ -107,8 +107,8 @@ micrographs of other crystals; only its threshold was chosen here, as for all.
   threshold, so that one method seldom leads in all six, as it does in the paper.
 - The Hausdorff distance is that of the worst pixel: one false region far off sets it, whatever the rest.
 - Trainings took {seconds[HALF]:.0f} s (half), {seconds[WHOLE]:.0f} s (whole) and {seconds[CNN]:.0f} s (CNN) of
-  processor time for the same number of pixels; the paper's took 10 to 11 hours each on a graphics card. Differences
-  of some hundredths are within what [the seed alone](half-fft.md) changes.
+  processor time for the same number of pixels; the paper's took 10 to 11 hours each on a graphics card. With one seed,
+  differences of some hundredths may be chance.
 
 ## friedel's own way
 
