@@ -30,7 +30,7 @@ WORK = paths.ROOT / "build" / "studies"
 SHAPE, DOSES_E_PER_A2 = (256, 256), (100.0, 3000.0)
 #: Seeds and numbers of the micrographs to train on, to choose thresholds on, and to judge on.
 Part = Literal["training", "validation", "test"]
-PARTS: dict[Part, tuple[int, int]] = {"training": (41_000, 160), "validation": (42_000, 40), "test": (43_000, 80)}
+PARTS: dict[Part, tuple[int, int]] = {"training": (41_000, 120), "validation": (42_000, 24), "test": (43_000, 48)}
 #: Signal over noise under a filter of the spot's own shape from which on it is marked; between the two it does not
 #: count either way.
 MARKED, HIDDEN = 8.0, 2.0
