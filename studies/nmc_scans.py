@@ -15,7 +15,6 @@ from friedel.core.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from friedel.identify.hexagons.rings import hexagonal_zones
 from friedel.nets.denoise import denoise_scan
 from friedel.nets.inference import load_network
-from friedel.nets.training.networks import Denoiser
 from friedel.patterns.survey import Survey, survey_scan
 from friedel.pipeline.scans.choices import annulus_of_phases
 from friedel.simulate.patterns.scan import ScanOptions as Simulated
@@ -24,10 +23,10 @@ from friedel.simulate.patterns.scan import simulate_nmc811_scan
 PHASES = ("nmc811-o3", "nmc811-o1")
 NAMES = ("none", "O3", "O1", "both")
 #: Doses of the multislice scan, and the rows of it in which all that there is to tell apart lies.
-_MULTISLICE, _ROWS = {100: "P100", 300: "P300", 1000: "P1000", 3000: "P3000", 10000: "P10000"}, slice(12, 26)
+_MULTISLICE, _ROWS = {300: "P300", 1000: "P1000", 10000: "P10000"}, slice(12, 26)
 
 #: Numbers of maxima in a pattern at which thresholds are tried.
-_PER_PATTERN = (40, 30, 24, 20, 16, 14, 12, 10, 8, 6, 5, 4)
+_PER_PATTERN = (4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 30, 40, 60)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,12 +92,11 @@ def lo_su_labels(known: KnownScan, patterns: Patterns, settings: Settings) -> In
     return label(hexagons, computed_radii(known.annulus_inv_a), settings)
 
 
-def denoisers(network: Denoiser) -> dict[str, Callable[[KnownScan], Patterns]]:
-    """Ways to look at a scan before the paper's steps."""
+def denoisers() -> dict[str, Callable[[KnownScan], Patterns]]:
+    """Ways to look at a scan before the paper's steps: as counted, and as friedel's network denoises each pattern."""
     return {
         "Lo and Su, raw": lambda known: known.patterns(),
-        "Lo and Su, RDUNet": lambda known: known.patterns(denoised_by_rdunet(known, network)),
-        "Lo and Su, friedel's network": lambda known: known.patterns(denoised_by_friedel(known)),
+        "Lo and Su, denoised": lambda known: known.patterns(denoised_by_friedel(known)),
     }
 
 
@@ -119,15 +117,6 @@ def computed_radii(annulus_inv_a: tuple[float, float]) -> tuple[float, float]:
 def denoised_by_friedel(known: KnownScan) -> Float32Array:
     """Expected counts of each pattern by the shipped network, each pattern by itself (ry, rx, ky, kx)."""
     return np.asarray(denoise_scan(known.survey, load_network("denoiser"), neighbours=False).data[:])
-
-
-def denoised_by_rdunet(known: KnownScan, network: Denoiser) -> Float32Array:
-    """Each pattern by the network that was trained on the stored pairs (ry, rx, ky, kx)."""
-    from rdunet_training import denoise_electrons
-
-    electrons = known.patterns().electrons
-    found = [denoise_electrons(network, pattern, "stabilised") for pattern in electrons]
-    return np.stack(found).reshape(known.scan.data.shape)
 
 
 def friedel_labels(known: KnownScan, denoise: str) -> tuple[IntArray, fr.PhaseMap]:

@@ -108,4 +108,5 @@ def cpu_minutes() -> str:
 def save_picture(name: str, drawing: Axes | Figure, caption: str, dpi: int = 130) -> str:
     """Write a picture among those of the docs and return its Markdown, for a page of the studies."""
     save(f"study-{name}", drawing, dpi)
-    return f"![{caption.partition('.')[0]}](../pictures/study-{name}.png)\n\n*{caption}*"
+    alt = " ".join(caption.partition(".")[0].partition(":")[0].split())
+    return f"![{alt}](../pictures/study-{name}.png)\n\n*{caption}*"

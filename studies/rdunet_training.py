@@ -1,9 +1,9 @@
 """A residual dense U-Net trained on stored pairs, as Lo and Su train theirs: one picture in, one picture out.
 
-The network is that of Gurrola-Ramos, Dalmau and Alarcon (IEEE Access 9, 31742, 2021) with fewer channels. Loss (mean
-absolute error), optimiser (AdamW), weight decay, patches of 64 x 64 px, 16 in a batch, flips and quarter turns are as
-in their program (github.com/JavierGurrola/RDUNet, config.yaml and main_train.py). The learning rate is higher and falls
-by half a cosine, since the training is short.
+The network is that of Gurrola-Ramos, Dalmau and Alarcon (IEEE Access 9, 31742, 2021) with fewer channels and pixels
+packed 2 x 2. Loss (mean absolute error), optimiser (AdamW), weight decay, patches of 64 x 64 px, 16 in a batch, flips
+and quarter turns are as in their program (github.com/JavierGurrola/RDUNet, config.yaml and main_train.py). The learning
+rate is higher and falls by half a cosine, since the training is short.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ from friedel.simulate.training.store import read_manifest
 #: What the network is shown: a picture from 0 to 1, or counts with noise of one width.
 Scale = Literal["picture", "stabilised"]
 PATCH_PX = 64
-WIDTH = 8
+#: Channels at the finest level, and pixels packed into channels before the first convolution: in minutes of one core,
+#: packing gains more than it loses (docs/bench/denoiser.md, architectures).
+WIDTH, PACKING = 8, 2
 _WEIGHTS = "network.safetensors"
 
 
-def recipe_of(scale: Scale, steps: int, width: int = WIDTH) -> DenoiserRecipe:
+def recipe_of(scale: Scale, steps: int) -> DenoiserRecipe:
     """Settings of a training of so many steps."""
     return DenoiserRecipe(
-        name=f"rdunet-{scale}", architecture=Architecture("rdunet", width, 1, 4), steps=steps, batch=16,
+        name=f"rdunet-{scale}", architecture=Architecture("rdunet", WIDTH, PACKING, 4), steps=steps, batch=16,
         learning_rate=1e-3, warm_up=max(steps // 20, 1), cool_down=0.7, weight_decay=1e-5, average=0.99,
         precision="fp32", validate_every=steps, checkpoint_every=50,
     )  # fmt: skip
@@ -47,7 +49,7 @@ def recipe_of(scale: Scale, steps: int, width: int = WIDTH) -> DenoiserRecipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredPairs:
-    """Pairs of one split of a finished set, read one by one."""
+    """Pairs of one split of a finished set."""
 
     folder: Path
     facts: list[dict[str, Any]]
@@ -64,16 +66,17 @@ class StoredPairs:
         """Noisy pattern in electrons as the camera gives them, and the clean one as electrons of the same dose."""
         facts = self.facts[i]
         noise = facts["noise"]
-        group = _open(str(self.folder / "shards" / f"{facts['shard']}.zarr"))
-        units = np.asarray(group["noisy"][facts["index"]], dtype=np.float32)
-        noisy = (units - noise["detector"]["offset"]) / noise["detector"]["gain"]
-        clean = np.asarray(group["clean"][facts["index"]]) * noise["dose_electrons"]
+        units, share = (pictures[facts["index"]] for pictures in _shard(str(self.folder), facts["shard"]))
+        noisy = (units.astype(np.float32) - noise["detector"]["offset"]) / noise["detector"]["gain"]
+        clean = share * noise["dose_electrons"]
         return np.maximum(noisy, 0.0).astype(np.float32), clean.astype(np.float32)
 
 
 @lru_cache(maxsize=600)
-def _open(path: str) -> Any:
-    return zarr.open_group(path, mode="r")
+def _shard(folder: str, name: str) -> tuple[AnyArray, AnyArray]:
+    """Noisy and clean patterns of one crystal; whole crystals are kept, as reading single patterns takes longer."""
+    group = zarr.open_group(Path(folder) / "shards" / f"{name}.zarr", mode="r")
+    return np.asarray(group["noisy"][:]), np.asarray(group["clean"][:])
 
 
 def to_scale(electrons: AnyArray, scale: Scale) -> Float32Array:
@@ -122,7 +125,7 @@ def train_on_pairs(
     state = begin(recipe, network, out, key)
     state = run_steps(recipe, state, out, key, losses, list, (progress, lambda step, rows: None))
     put_average(network, state.average)
-    save_file(dict(network.state_dict()), out / _WEIGHTS)
+    save_file({name: weight.contiguous() for name, weight in network.state_dict().items()}, out / _WEIGHTS)
     return network.eval(), state.core_seconds
 
 
@@ -147,7 +150,7 @@ def _apply(network: Denoiser, pictures: torch.Tensor) -> torch.Tensor:
 
 
 def denoise_electrons(network: Denoiser, electrons: AnyArray, scale: Scale) -> Float32Array:
-    """Denoise one pattern (ky, kx) in electrons; sides must be multiples of 8."""
+    """Denoise one pattern (ky, kx) in electrons; sides must be multiples of 16."""
     with torch.no_grad():
         found = _apply(network, torch.from_numpy(to_scale(electrons, scale))[None])[0].numpy()
     if scale == "stabilised":
