@@ -25,7 +25,6 @@ PAGES = (
     DOCS / "start" / "pattern.md",
     DOCS / "howto" / "choose-phases.md",
     DOCS / "howto" / "notebook.md",
-    DOCS / "concepts" / "how-it-decides.md",
 )
 STAMP = re.compile(r"^(Outputs written by `docs/make/run_commands.py` on ).*$", flags=re.MULTILINE)
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
