@@ -146,7 +146,7 @@ network sees half as many FFTs.
   half of it there are none, by construction.
 - Merged: {merged["half"]:.0f} regions with several spots with halves, {merged["whole"]:.0f} with wholes, in
   {len(known_sheets("test"))} FFTs.
-- Size: with wholes, regions are {larger:+.0f} % larger than with halves. This depends on the threshold as much as on
+- Size: with wholes, the area of a region is {larger:+.0f} % larger than with halves. This depends on the threshold as much as on
   the training.
 
 A convolution sees a neighbourhood and not the half plane that it lies in, so that the half can only help by training:
@@ -166,7 +166,7 @@ completes its map by Friedel's law.
     verdict = (
         f"{'Agrees' if dice['half'] > dice['whole'] else 'Does not agree here'}: Dice {mean_of(marks['half'])} with "
         f"halves, {mean_of(marks['whole'])} with wholes for the same work. Of the regions of wholes {unpaired:.0f} % "
-        f"break the symmetry; they are {larger:+.0f} % larger (paper: at least +30 %)."
+        f"break the symmetry; their area is {larger:+.0f} % larger (paper: at least +30 %)."
     )
     cost = (
         f"{seeds_text(seeds)}; {seconds['half']:.0f} s of processor time for a training on halves, "
