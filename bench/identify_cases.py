@@ -34,7 +34,7 @@ STEP_INV_A = {"own": 0.0165, "abTEM": 0.0180}
 #: Semi-angle (mrad) of the beam: own simulation, and by energy (keV) as in ``truth_abtem.py``.
 OWN_PROBE_MRAD, ABTEM_PROBES_MRAD = 0.8, {200: 0.9, 300: 0.8}
 #: Doses, and positions of each, that are taken of a simulated map.
-MAP_DOSES, _N_MAP = (100, 1000, 10000), 240
+MAP_DOSES, _N_MAP = (100, 1000, 10000), 120
 #: One sigma of the excitation errors that light up where the beam is precessed, 1/Å.
 EXCITATION_INV_A = 0.02
 NOTHING = SpotPattern(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zeros(0), 1.0)

@@ -36,14 +36,16 @@ of their own.
   1.9 %. Near [001]: mistilt to 12 mrad, 5 to 40 nm, layers of O3 and O1 for "both". Any orientation: half of them
   near a zone axis of low index, half at random, where often no more than two or three reflections light up, which no
   program can name.
-- **multislice, map**: positions of another such simulation of a cathode, not used for choosing anything either.
-
+{map}
 All were given as single patterns in an order that tells nothing, with the true scale to 0.5 %. The parameters of
 friedel were chosen on other patterns, one set for all rows. py4DSTEM 0.14.18 and pyxem 0.21 give a score per phase; the
 rule that makes phases and "none" of scores (two thresholds, two ratios, which score, which treatment of the pattern)
 was fitted for each row and dose on development patterns of that very kind, which is more than a user could do. Settings
 and rule are in `bench/peers` and `bench/identify_rules.py`. `friedel` is what `friedel map` does unless told otherwise;
 the other rows name a `--template`. The standard error of a share of 0.8 among 80 patterns is 0.04.
+"""
+MAP = """\
+- **multislice, map**: positions of another such simulation of a cathode, not used for choosing anything either.
 """
 SPEED = """\
 Patterns per processor second on the same patterns (near [001], 1,000 electrons, two candidates), one program after the
@@ -86,8 +88,9 @@ def page_of(results: Results, speed: dict[str, float], half: str, docs: Path) ->
         "Made by `python bench/identify.py --held-out --write`, with the programs and the truth that it names, on "
         f"{day}, {half} patterns, one thread, {platform.machine()}, Python {platform.python_version()}."
     )
+    foreword = FOREWORD.format(map=MAP if any(test.source == "map" for test, _ in results) else "")
     lines = [
-        *("# How well phases are named", "", made, "", FOREWORD, "## Accuracy by dose", ""),
+        *("# How well phases are named", "", made, "", foreword, "## Accuracy by dose", ""),
         "Electrons per pattern; the best of each column in bold.",
         *("", *_by_dose(results, Answer.accuracy, max), ""),
         *("Where a program other than friedel is ahead of what `friedel map` does unless told otherwise:", ""),
