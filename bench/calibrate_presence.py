@@ -4,47 +4,48 @@
 likelihood of what is there, and prints accuracy and reliability on patterns of ``presence_cases.TESTED``: crystals
 that it has never seen. ``--folder`` keeps the descriptions of the patterns, so that the fit can be repeated and an
 interrupted run goes on. ``--write`` puts the judge into the package and the table into docs/bench/presence.md.
+Set OMP_NUM_THREADS=1: the same bits come out then.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
-import platform
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from presence_cases import LEARNED, PATTERNS, TESTED, Array, weigh
 from scipy import optimize, special
+from section import made_by
 
 from friedel.identify.counts.hypotheses import FEATURES, UNTRIED, hypotheses_of
 from friedel.identify.counts.presence import Judge, kinds_of, sum_over_phases
 from friedel.identify.metrics import Reliability, reliability_of
+from friedel.report.evaluation import plot_reliability
+from friedel.report.style import png_of
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "friedel" / "identify" / "counts" / "presence.json"
-DOCS = ROOT / "docs" / "bench" / "presence.md"
+DOCS = ROOT / "docs"
 #: Hidden units, penalty of the squares of all weights, and the share of patterns that no explanation fits.
 UNITS, PENALTY, DOUBT = 8, 2e-3, 0.01
 SEED = 51
 #: Scans of each set of candidates, and further ones with all crystals along their six-fold zones: of layered oxides, of
 #: others in which all phases have such zones, and of the rest; and of each set to test.
 _LAYERED, _SIX_FOLD = (0, 11), (2, 3, 4, 9, 10, 19)
-N_LAYERED, N_SIX_FOLD, N_OTHER, N_TESTED = (12, 14), (5, 4), (4, 0), (2, 0)
-HEAD = """\
-# How well presence is calibrated
-
-{made}: scans of {patterns} simulated patterns, {learned} sets of candidates to learn from and {tested} sets of other
-crystals to test. Each scan is mapped as a user's, with `--template counts`. Its patterns show nothing, one candidate,
-two along the beam, or a crystal that is none: mostly a relative of a candidate, of its structure with a lattice 1.6 to
-8 % smaller or larger. 80 to 30,000 electrons a pattern, 3 to 40 nm, many-beam, two-beam and precessed intensities, the
-scale known to 0.3 to 1.5 %.
-
-"""
+N_LAYERED, N_SIX_FOLD, N_OTHER, N_TESTED = (10, 22), (5, 4), (4, 0), (2, 0)
+PICTURE = "presence-reliability.png"
+WORDS = f"""\
+Scans of {PATTERNS} simulated patterns, of {len(LEARNED)} sets of candidates to learn from and {len(TESTED)} sets of \
+other crystals to test, each mapped as a user's, with `--template counts`. Patterns show nothing, one candidate, \
+two along the beam, or a crystal that is none: of a candidate's structure with a lattice 1.6 to 8 % smaller or larger, \
+one with many spacings of a candidate, or any of the library. 80 to 30,000 electrons a pattern, 3 to 40 nm, many-beam, \
+two-beam and precessed intensities, the scale known to 0.3 to 1.5 %. Where all candidates have six-fold zones, part of \
+the scans to learn from lies along these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,13 +160,33 @@ def judged(judge: Judge, lots: Sequence[Lot]) -> tuple[Reliability, float, float
     return reliability, float(right.mean()), float(named[empty].mean())
 
 
-def table_of(reliability: Reliability) -> str:
+def table_of(reliability: Reliability) -> list[str]:
     """Table of presence against how often the phase was there."""
     lines = ["| presence | mean | phase was there | positions |", "|---|---|---|---|"]
     rows = zip(reliability.edges, reliability.edges[1:], reliability.promised, reliability.found, reliability.n,
                strict=False)  # fmt: skip
-    lines += [f"| {a:.1f}-{b:.1f} | {mean:.3f} | {found:.3f} | {n} |" for a, b, mean, found, n in rows if n]
-    return "\n".join(lines)
+    return lines + [f"| {a:.1f}-{b:.1f} | {mean:.3f} | {found:.3f} | {n} |" for a, b, mean, found, n in rows if n]
+
+
+def write_page(summary: list[str], reliability: Reliability) -> None:
+    """Write docs/bench/presence.md and its picture."""
+    figure = Figure(figsize=(4.2, 4.0), layout="constrained")
+    plot_reliability(reliability, figure.subplots())
+    (DOCS / "pictures" / PICTURE).write_bytes(png_of(figure))
+    lines = [
+        "# How well presence is calibrated",
+        "",
+        *made_by("bench/calibrate_presence.py --write", WORDS),
+        "",
+        *summary,
+        "",
+        "## Crystals never seen",
+        "",
+        f"![Share of positions that hold the phase over the presence that is stated](../pictures/{PICTURE})",
+        "",
+        *table_of(reliability),
+    ]
+    (DOCS / "bench" / "presence.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -190,17 +211,11 @@ def main() -> None:
         reliability, right, false = judged(judge, lots)
         n = sum(len(lot.there) for lot in lots)
         lines.append(f"| {what} | {n} | {right:.3f} | {false:.3f} | {reliability.calibration_error:.3f} |")
-    text = "\n".join([*lines, "", "Crystals never seen:", "", table_of(judged(judge, tested)[0])])
-    print(text)
+    unseen = judged(judge, tested)[0]
+    print("\n".join([*lines, "", *table_of(unseen)]))
     if args.write:
-        day = dt.datetime.now(tz=dt.UTC).date()
-        made = (
-            f"Made by `python bench/calibrate_presence.py --write` on {day}, {platform.machine()}, "
-            f"Python {platform.python_version()}"
-        )
-        judge.write(WEIGHTS, made)
-        head = HEAD.format(made=made, learned=len(LEARNED), tested=len(TESTED), patterns=PATTERNS)
-        DOCS.write_text(head + text + "\n", encoding="utf-8")
+        judge.write(WEIGHTS, "learned by bench/calibrate_presence.py")
+        write_page(lines, unseen)
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def draw_sample(setting: Setting, textured: bool, rng: np.random.Generator) -> S
         float(np.exp(rng.uniform(np.log(80.0), np.log(30_000.0)))),
         rng.uniform(0.05, 0.4),
         rng.uniform(0.6, 1.0),
-        _SCATTERING[rng.choice(3, p=[0.2, 0.55, 0.25])],
+        _SCATTERING[rng.choice(3, p=[0.3, 0.45, 0.25])],
         float(np.exp(rng.uniform(*np.log(_UNREST)))),
         textured,
     )

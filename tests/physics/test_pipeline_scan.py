@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from friedel.core.arrays import AnyArray, BoolArray
+from friedel.core.beam import Beam
 from friedel.core.blocks import row_blocks
 from friedel.core.errors import CalibrationError
 from friedel.core.grids import RealGrid, ReciprocalGrid
@@ -26,6 +27,9 @@ from friedel.pipeline.scans.counts import CountFindings
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.pipeline.scans.road import ScanOptions, analyse_scan, find_scan_spots
 from friedel.pipeline.workers import workers
+from friedel.simulate.patterns.diffraction import diffract, orient
+from friedel.simulate.patterns.noise import Noise, expose
+from friedel.simulate.patterns.render import SpotShape, render
 from friedel.simulate.patterns.scan import ScanOptions as Simulated
 from friedel.simulate.patterns.scan import simulate_nmc811_scan
 
@@ -145,6 +149,30 @@ def test_dark_positions_are_not_valid_and_are_told(small: PatternScan) -> None:
     result = analyse_scan(PatternScan(data, small.grid, small.scan_grid, small.beam), CATHODE, QUICK)
     assert np.argwhere(~result.phase_map.valid).tolist() == [[3, 4], [3, 5], [3, 6]]
     assert any(warning.startswith("3 of 120 positions") for warning in result.warnings)
+
+
+def test_scan_without_a_single_spot_is_none() -> None:
+    """Nothing to fit scale or lattices on, and nothing to tell where crystals lie."""
+    rng = np.random.default_rng(1)
+    beam = 2000.0 * np.exp(-0.5 * (np.hypot(*(np.indices((96, 96)) - 47.5)) / 1.2) ** 2)
+    data = rng.poisson(beam / beam.sum() * 2000.0 + 0.02, (3, 4, 96, 96)).astype(np.uint16)
+    scan = PatternScan(data, ReciprocalGrid((0.0205, 0.0205), (47.5, 47.5)), None, Beam(300.0, 0.8))
+    assert (analyse_scan(scan, CATHODE, QUICK).phase_map.labels() == 0).all()
+    assert isinstance(analyse_scan(scan, CATHODE).found, HexagonFindings)
+
+
+def test_crystals_off_their_six_fold_zones_are_told_by_counts() -> None:
+    """O1 along [010] shows rows and rectangles, and no hexagon."""
+    grid, beam, rng = ReciprocalGrid((0.0185, 0.0185), (55.5, 55.5)), Beam(300.0, 0.8), np.random.default_rng(2)
+    layer = orient(CATHODE.crystals[1], (0, 1, 0), 1.2)
+    turned = [
+        diffract(layer, beam, thickness_a=120.0, rotation_rad=0.3 * i, tilt_mrad=(2.0, i - 4.0)) for i in range(8)
+    ]
+    noise = Noise(5000, halo_share=0.15, halo_width_inv_a=0.15)
+    drawn = [expose(render(one, grid, (112, 112), SpotShape.of(beam, 0.8)), noise, grid, rng) for one in turned]
+    result = analyse_scan(PatternScan(np.stack(drawn)[:, None], grid, None, beam), CATHODE)
+    assert isinstance(result.found, CountFindings)
+    assert (result.phase_map.labels() == 2).mean() > 0.7
 
 
 class Memory(BlockStore):

@@ -30,10 +30,8 @@ _STEP_SIGMAS, _STEP = 1.5, 0.015
 #: Error of a spot's place that is not shared, in pixels.
 _PLACE_PX = 0.25
 _ROUNDS = 2
-#: Spread of the strains of one phase about the likeliest.
-_ALIKE = 0.003
 #: One sigma of the strain that a phase has throughout a scan: composition, charge and temperature.
-PHASE_SIGMA = 0.005
+PHASE_SIGMA = 0.004
 #: One sigma of the strain with which it is sought there, and patterns from which it is learned.
 _LATTICE_SIGMA, _LEAST_PATTERNS = 0.01, 3
 #: Spreads of strain that are told apart, and the share of sure patterns that are of mistaken or stacked crystals.
@@ -85,35 +83,40 @@ def learn_strains(
 ) -> tuple[FloatArray, float]:
     """Strain that each phase has throughout a scan (P,), measured over stored length minus 1, and how it spreads.
 
-    Composition and charge change a lattice by up to 2 %, and the whole sample with it: the likeliest strain of the
-    patterns in which the phase is sure with a strain that free, times its prior, which holds it towards 0; 0 where
-    fewer than three are. The mode, because a phase that lies over another shares spots with it and shows a strain
-    between the two.
+    Composition and charge change a lattice by up to 2 %, and the whole sample with it. Learned from the patterns in
+    which a phase is sure with a strain that free; 0 where fewer than three are.
     """
     loose = replace(options, strain_sigma=max(_LATTICE_SIGMA, options.strain_sigma))
     fits, chosen, _, is_sure = _lead(maps, bank, n_phases, loose)
-    out = np.zeros(n_phases)
-    tried = np.linspace(-3.0, 3.0, 121) * _LATTICE_SIGMA
     sure = chosen[is_sure]
-    for p in range(n_phases):
-        own = sure[fits.phase[sure] == p]
-        if len(own) >= _LEAST_PATTERNS:
-            density = np.exp(-0.5 * ((fits.strain[own] - tried[:, None]) / _ALIKE) ** 2).sum(axis=1)
-            out[p] = float(tried[int(np.argmax(density * np.exp(-0.5 * (tried / PHASE_SIGMA) ** 2)))])
-    off = fits.free_strain(loose.strain_sigma)[sure] - out[fits.phase[sure]]
-    return out, spread_of(off, fits.strain_sigma[sure])
+    return likeliest_strains(
+        fits.free_strain(loose.strain_sigma)[sure], fits.strain_sigma[sure], fits.phase[sure], n_phases
+    )
 
 
-def spread_of(strain: FloatArray, sigma: FloatArray) -> float:
-    """Likeliest spread of strains (N,) about 0 that are measured with errors (N,); some are of mistaken crystals.
+def likeliest_strains(
+    strain: FloatArray, sigma: FloatArray, phase: IntArray, n_phases: int
+) -> tuple[FloatArray, float]:
+    """Likeliest strain of each phase (P,), and the spread that all share, given strains (N,) with their errors.
 
-    Its prior is about ``USUAL_SPREAD``, within a factor of two.
+    A mixture of normal laws about each phase's own strain, and a share of mistaken or stacked crystals, whose strain
+    may be anything. Strains are likely within ``PHASE_SIGMA`` of 0, the spread within a factor of two of
+    ``USUAL_SPREAD``.
     """
-    variance = _SPREADS[:, None] ** 2 + sigma**2
-    normal = np.exp(-0.5 * strain**2 / variance) / np.sqrt(2.0 * np.pi * variance)
-    value = np.log((1.0 - _MISTAKEN) * normal + _MISTAKEN / (2.0 * ANY_LATTICE)).sum(axis=1)
-    prior = -0.5 * (np.log(_SPREADS / USUAL_SPREAD) / np.log(2.0)) ** 2
-    return float(_SPREADS[int(np.argmax(value + prior))])
+    tried: FloatArray = np.linspace(-3.0, 3.0, 121) * _LATTICE_SIGMA
+    total = -0.5 * (np.log(_SPREADS / USUAL_SPREAD) / np.log(2.0)) ** 2
+    best = np.zeros((n_phases, len(_SPREADS)))
+    for p in range(n_phases):
+        own = phase == p
+        off = np.where(own.sum() >= _LEAST_PATTERNS, tried, 0.0)[:, None] - strain[own]
+        variance = _SPREADS[:, None, None] ** 2 + sigma[own] ** 2
+        normal = np.exp(-0.5 * off**2 / variance) / np.sqrt(2.0 * np.pi * variance)
+        value = np.log((1.0 - _MISTAKEN) * normal + _MISTAKEN / (2.0 * ANY_LATTICE)).sum(axis=2)
+        value -= 0.5 * (tried / PHASE_SIGMA) ** 2
+        total += value.max(axis=1)
+        best[p] = tried[value.argmax(axis=1)]
+    likeliest = int(np.argmax(total))
+    return best[:, likeliest], float(_SPREADS[likeliest])
 
 
 def _lead(

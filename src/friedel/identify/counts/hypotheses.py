@@ -20,6 +20,7 @@ FEATURES = (
     "evidence", "lead", "over lattice", "over mimic", "left", "left share", "lit share", "strain", "fit of places",
     "spots", "against", "own share", "own light", "own expected", "aligned", "over one",
     "shared ratio", "shared surprise", "hidden surprise", "inner surprise", "regular", "strain evidence", "rings",
+    "hidden rings",
 )  # fmt: skip
 #: Smallest share of the beam whose logarithm is told apart from none; least evidence that is; and what it becomes.
 LOG_FLOOR, _LEAST_EVIDENCE = 3e-4, -60.0
@@ -199,6 +200,7 @@ def describe(
         np.concatenate([np.zeros((n, 1)), _regularity(fits)[best], np.zeros_like(pairs.own_share)], axis=1),
         of_lattice[first] + of_lattice[second],
         np.zeros((n, n_hypotheses)),
+        np.zeros((n, n_hypotheses)),
     )  # fmt: skip
     return np.stack(columns, axis=2)
 
@@ -208,15 +210,22 @@ def with_rings(features: FloatArray, rings: FloatArray, along_zone: BoolArray) -
 
     The light in whole rings tells phases that share a zone apart more safely than single reflections do, but only in
     patterns ``along_zone`` (n,): the log probability of the explanation if the scores of the phases were independent
-    probabilities. Where no ring names a phase they say nothing.
+    probabilities. Where no ring names a phase they say nothing. "hidden rings" is by how much two phases are likelier
+    than the likelier of them alone where the weaker has no reflections of its own, as O3 beneath O1 along [001].
     """
     told = along_zone & (rings.max(axis=1) >= _TOLD)
     score = np.clip(rings, _RING_DOUBT, 1.0 - _RING_DOUBT)
     names = hypotheses_of(rings.shape[1])
     holds = np.array([[p in name for p in range(rings.shape[1])] for name in names], dtype=np.float64)
     value = np.log(score) @ holds.T + np.log1p(-score) @ (1.0 - holds.T)
+    value = np.where(told[:, None], value, 0.0)
     out = features.copy()
-    out[:, :, FEATURES.index("rings")] = np.where(told[:, None], value, 0.0)
+    out[:, :, FEATURES.index("rings")] = value
+    hidden = features[:, :, FEATURES.index("own expected")] < np.log10(_HIDDEN + LOG_FLOOR)
+    for h, name in enumerate(names):
+        if len(name) == 2:
+            alone = value[:, [1 + p for p in name]].max(axis=1)
+            out[:, h, FEATURES.index("hidden rings")] = np.where(hidden[:, h], value[:, h] - alone, 0.0)
     return out
 
 

@@ -29,11 +29,11 @@ _FAINT_SPOTS = 10.0
 
 
 def choose_template(phases: PhaseSet, options: ScanOptions) -> Template:
-    """Choose between hexagons and lattices where the options leave it open; counts are taken where asked for.
+    """Choose between hexagons and lattices by the phases, where the options leave it open.
 
     Hexagons are for layered crystals and what mimics them: at least one phase is trigonal or hexagonal, and every
-    phase has a six-fold zone (cubic ones along [111]). Counts see fainter crystals, but on multislice patterns they
-    take O3 for O1 too often to be the choice for everyone.
+    phase has a six-fold zone (cubic ones along [111]). Whether the crystals of a scan lie along these is for the scan
+    to tell.
     """
     if options.template != "auto":
         return options.template

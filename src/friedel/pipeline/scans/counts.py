@@ -26,6 +26,8 @@ from friedel.spots.dog import Dog, DogResponse, filter_stack, find_spots
 USUAL_BEAM = Beam(200.0)
 #: Patterns on which the distortion is fitted: those with most spots, and as many evenly over the others with so many.
 _FIT_PATTERNS, _LEAST_SPOTS = 16, 4
+#: Patterns on which lattices are learned, evenly over those with so many spots.
+_STRAIN_PATTERNS = 64
 #: Patterns scored at once, which bounds the memory.
 _CHUNK = 64
 
@@ -124,12 +126,20 @@ def score_counts(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CountSample:
-    """Filtered patterns of a sample, on which what a scan shares is fitted."""
+    """Filtered patterns of a sample, on which what a scan shares is fitted.
+
+    Parameters
+    ----------
+    rows, even
+        Patterns with most spots, and some others, for the calibration; and any with enough spots, for lattices: those
+        of a mimic may have more spots than those of the phase.
+    """
 
     response: DogResponse
     spots: Spots
     shift_px: FloatArray
     rows: AnyArray
+    even: AnyArray
     valid: BoolArray | None
 
 
@@ -145,7 +155,9 @@ def take_sample(survey: Survey, plan: CountPlan, detector: Dog) -> CountSample:
     others = ranked[_FIT_PATTERNS:][n_spots[ranked[_FIT_PATTERNS:]] >= _LEAST_SPOTS]
     spread = others[np.linspace(0, len(others) - 1, min(_FIT_PATTERNS, len(others))).astype(int)]
     rows = np.sort(np.concatenate([ranked[:_FIT_PATTERNS], spread]))
-    return CountSample(response, spots, shift, rows, valid)
+    usable = np.flatnonzero(n_spots >= _LEAST_SPOTS)
+    even = usable[np.linspace(0, len(usable) - 1, min(_STRAIN_PATTERNS, len(usable))).astype(int)]
+    return CountSample(response, spots, shift, rows, even, valid)
 
 
 def fit_calibration(sample: CountSample, plan: CountPlan) -> Distortion:
@@ -158,10 +170,12 @@ def fit_calibration(sample: CountSample, plan: CountPlan) -> Distortion:
 
 def strain_phases(sample: CountSample, plan: CountPlan, distortion: Distortion) -> CountPlan:
     """Give every phase the lattice that it has throughout the scan."""
-    grid = sample.response.grid
-    maps = _maps_of(plan, sample.response, sample.spots, sample.shift_px, sample.valid, sample.rows, grid)
+    grid, n_phases = sample.response.grid, len(plan.phases.crystals)
+    if not len(sample.even):
+        return replace(plan, shared=SharedFacts.nothing(n_phases))
+    maps = _maps_of(plan, sample.response, sample.spots, sample.shift_px, sample.valid, sample.even, grid)
     maps = replace(maps, grid=fitted_grid(grid, distortion))
-    strains, spread = learn_strains(maps, plan.bank, len(plan.phases.crystals), plan.options)
+    strains, spread = learn_strains(maps, plan.bank, n_phases, plan.options)
     return replace(plan, shared=SharedFacts(strains, spread))
 
 

@@ -39,11 +39,11 @@ def join_evidence(blocks: Sequence[Arrays], phases: PhaseSet, hexagons: HexagonF
     evidence = join_counts(blocks)
     if hexagons is None:
         return evidence
-    along = _are_along(evidence, phases, hexagons.zones)
+    along = are_along(evidence, phases, hexagons.zones)
     return replace(evidence, features=with_rings(evidence.features, presence_of_hexagons(hexagons, phases), along))
 
 
-def _are_along(evidence: PhaseEvidence, phases: PhaseSet, zones: Sequence[HexagonalZone]) -> BoolArray:
+def are_along(evidence: PhaseEvidence, phases: PhaseSet, zones: Sequence[HexagonalZone]) -> BoolArray:
     """Whether the likeliest phase of each pattern lies within 2 degrees of one of its six-fold zones (n,)."""
     surest = evidence.single.argmax(axis=1)
     out = np.zeros(len(surest), dtype=bool)

@@ -16,12 +16,13 @@ from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
+from friedel.identify.counts.matching import CountOptions
 from friedel.identify.counts.presence import presence_of
 from friedel.identify.hexagons.rings import hexagonal_zones
 from friedel.identify.lattices.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
 from friedel.identify.lattices.zones import build_templates
 from friedel.nets.denoise import ScanDenoiser
-from friedel.patterns.survey import Survey, survey_scan
+from friedel.patterns.survey import Survey, sample_patterns, survey_scan
 from friedel.pipeline.progress import BlockStore, Progress
 from friedel.pipeline.scans.blocks import BlockPlan, join_spots, run_blocks
 from friedel.pipeline.scans.choices import (
@@ -40,7 +41,7 @@ from friedel.pipeline.scans.counts import (
     strain_phases,
     take_sample,
 )
-from friedel.pipeline.scans.joined import join_evidence, judge_hexagons, presence_of_hexagons
+from friedel.pipeline.scans.joined import are_along, join_evidence, judge_hexagons, presence_of_hexagons
 from friedel.pipeline.scans.result import (
     HexagonFindings,
     LatticeFindings,
@@ -51,6 +52,10 @@ from friedel.pipeline.scans.result import (
 
 #: A fit that strays further from the calibration, in prior standard deviations, makes the crystal fit the pattern.
 _MAX_STRAIN = 2.0
+#: Patterns on which counts are tried before hexagons are taken, with these templates; the share of the crystals found
+#: that must lie along six-fold zones; the least share of patterns with a crystal, and how many spots make one.
+_TRIED, _COARSE, _MOST = 48, CountOptions(spacing_deg=4.0, per_phase=6), 0.5
+_LEAST_CRYSTALS, _SPOTS = 0.1, 4
 
 
 def analyse_scan(
@@ -83,6 +88,8 @@ def analyse_scan(
     """
     options = options or ScanOptions()
     template = choose_template(phases, options)
+    if options.template == "auto" and template == "hexagon" and not lies_along_zones(scan, phases, options, fit_centre):
+        template = "counts"
     annulus = options.annulus_inv_a or annulus_of_phases(scan, phases, template)
     survey = survey_scan(
         scan, annulus_inv_a=annulus, fit_centre=fit_centre, executor=executor, progress=partial(progress, "survey")
@@ -114,6 +121,29 @@ def analyse_scan(
     spots = lattices.distortion.correct(spots)
     survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, lattices.distortion)))
     return _result(scan, survey, phases, lattices.evidence.presence, spots, annulus, lattices, mask, denoiser)
+
+
+def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, fit_centre: bool) -> bool:
+    """Whether most crystals in a sample of the scan lie along six-fold zones, where hexagons find them.
+
+    The sample is mapped by counts, with coarse templates and without a network. A scan in which that finds hardly any
+    crystal with a few spots, or cannot be done, counts as along the zones.
+    """
+    patterns = sample_patterns(scan)
+    rows = np.linspace(0, len(patterns) - 1, min(_TRIED, len(patterns))).astype(int)
+    sample = replace(scan, data=patterns[rows][:, None], scan_grid=None)
+    tried = replace(options, template="counts", denoise="none", counts=_COARSE)
+    try:
+        found = analyse_scan(sample, phases, tried, fit_centre=fit_centre)
+    except (CalibrationError, DataError):
+        return True
+    assert isinstance(found.found, CountFindings)
+    evidence = found.found.evidence
+    named = (found.phase_map.presence[:, 0] >= 0.5) & (evidence.claimed.sum(axis=2) >= _SPOTS)
+    crystals = named.any(axis=1)
+    if crystals.sum() < _LEAST_CRYSTALS * len(crystals):
+        return True
+    return bool(are_along(evidence, phases, hexagonal_zones(phases, found.annulus_inv_a))[crystals].mean() >= _MOST)
 
 
 def _result(
