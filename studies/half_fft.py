@@ -146,7 +146,8 @@ network sees half as many FFTs.
   half of it there are none, by construction.
 - Merged: {merged["half"]:.0f} regions with several spots with halves, {merged["whole"]:.0f} with wholes, in
   {len(known_sheets("test"))} FFTs.
-- Size: with wholes, the area of a region is {larger:+.0f} % larger than with halves. This depends on the threshold as much as on
+- Size: with wholes, the area of a region is {larger:+.0f} % larger than with halves. This depends on the threshold as
+  much as on
   the training.
 
 A convolution sees a neighbourhood and not the half plane that it lies in, so that the half can only help by training:

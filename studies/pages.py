@@ -25,7 +25,7 @@ PAPERS: dict[Paper, str] = {
 _HEAD = """# Studies
 
 The claims of the two papers that friedel builds on, tried again: what each says, what comes out on data whose truth is
-known, and what friedel's own way gives on the same data. Neither paper comes with its data, so all data are simulated,
+known, and what friedel's own way gives on the same data. No data of the papers' authors were used: all are simulated,
 or public with a source that the page names. Each page is written by the script of its name in `studies/`.
 """
 _VERDICT, _OF = "**Verdict.** ", "*A study of the {} paper.*"
