@@ -24,7 +24,7 @@ plot_phase_map(wrong.phase_map, ax=axes[1])
 plt.show()
 
 # %%
-# The warnings tell: spots that nothing explains, a scale that had to be bent.
+# The warnings tell: what is seen lies on no ring of the candidates.
 print("right:", *right.warnings or ["none"], sep="\n  ")
 print("wrong:", *wrong.warnings or ["none"], sep="\n  ")
 
