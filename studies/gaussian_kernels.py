@@ -1,6 +1,6 @@
 """Which Gaussian kernel makes spots of an FFT stand out, by their size? Equations 4 and 5 of the HRTEM paper.
 
-python studies/gaussian_kernels.py [--images 24] [--write]
+python studies/gaussian_kernels.py [--images 32] [--write]
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ detector without a network (`--detector cfar`) searches at several widths, in th
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--write", action="store_true", help="write the page")
     args = parser.parse_args()
     found = together([measure(simulate_sheet(SEED, i, SHAPE, GRAIN_SHARE)) for i in range(args.images)])

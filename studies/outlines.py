@@ -3,7 +3,7 @@
 The grid of the HRTEM paper on the amplitude of each grain, without the limit by the noise that friedel sets: that one
 is in bench/watershed.py.
 
-python studies/outlines.py [--images 8] [--write]
+python studies/outlines.py [--images 20] [--write]
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ The 15 pictures outlined by hand. A person's outline is no exact truth either.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--write", action="store_true", help="write the page")
     args = parser.parse_args()
     found: list[GrainMap] = []
