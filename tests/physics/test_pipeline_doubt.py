@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,14 @@ def nmc811_scan() -> fr.PatternScan:
 def test_crystal_that_is_not_there_is_none(nmc811_scan: fr.PatternScan, phase: str) -> None:
     result = fr.analyse_scan(nmc811_scan, fr.load_phases([phase]), fr.ScanOptions(template="lattice"))
     assert result.phase_map.fractions()["none"] > 0.95
+
+
+def test_a_scale_that_is_off_by_two_names_nothing_and_is_suspected(nmc811_scan: fr.PatternScan) -> None:
+    grid = replace(nmc811_scan.grid, step_inv_a=tuple(2.0 * step for step in nmc811_scan.grid.step_inv_a))
+    phases = fr.load_phases(["nmc811-o3", "nmc811-o1"])
+    result = fr.analyse_scan(replace(nmc811_scan, grid=grid), phases, fr.ScanOptions(template="lattice"))
+    assert result.phase_map.fractions()["none"] > 0.95
+    assert any("check --step-inv-a" in warning for warning in result.warnings)
 
 
 def test_crystal_that_fits_only_a_bent_scale_is_refused_and_told(nmc811_scan: fr.PatternScan) -> None:
