@@ -78,8 +78,8 @@ def claims() -> list[Claim]:
             "Hexagons through two random spots, kept if enough vertices lie near spots, find the phases",
             _PARTLY,
             f"On raw patterns of {_TOP} electrons {_right('Lo and Su, raw')} of the positions get their right label. "
-            f"Of {_DOSE_OF_MIMICS} electrons and by the multislice program, with tilts, {_o3_found()} of O3 do "
-            "([dose](dose.md), [distribution](distribution.md)).",
+            "On multislice patterns with tilts, among rock salt and spinel, it is "
+            f"{_right('Lo and Su, raw', which=1)} ([dose](dose.md)).",
         ),
         Claim(
             "The radius relative to learned ring radii separates O1 from O3",
@@ -118,7 +118,7 @@ def claims() -> list[Claim]:
     ]
 
 
-_DOSE_OF_MIMICS, _TOP, _NETWORK = "1000", "10000", "network's pattern"
+_TOP, _NETWORK = "10000", "network's pattern"
 
 
 def cell(page: str, corner: str, row: str, column: str, which: int = 0) -> str:
@@ -160,8 +160,8 @@ def _denoiser(title: str, way: str) -> str:
     return next(line[head.index("1000")] for line in lines if line[0] == way).partition(" ")[0]
 
 
-def _right(way: str, dose: str | int = _TOP) -> str:
-    return f"{100 * float(cell('dose', 'positions', way, str(dose))):.0f} %"
+def _right(way: str, dose: str | int = _TOP, which: int = 0) -> str:
+    return f"{100 * float(cell('dose', 'positions', way, str(dose), which)):.0f} %"
 
 
 def _ring(case: str, column: str) -> str:
@@ -174,12 +174,6 @@ def _share(truth: str, column: str) -> str:
     head, *lines = next(t for t in tables_of(text) if t[0][:2] == ["way", "truth"])
     found = next(line for line in lines if line[:2] == ["Lo and Su, denoised", truth])
     return f"{100 * float(found[head.index(column)]):.0f} %"
-
-
-def _o3_found() -> str:
-    """Share of O3 in the multislice scan that the paper's steps call O3 on raw patterns."""
-    column = "Lo and Su, raw: O3 / O1 / both / neither"
-    return f"{100 * float(cell('distribution', 'truth, multislice', 'O3', column).partition(' / ')[0]):.0f} %"
 
 
 def _mimic(name: str) -> str:

@@ -157,9 +157,15 @@ def verdict(simulated: dict[str, dict[int, float]], multislice: dict[str, dict[i
     at, ways = 300, ("Lo and Su, raw", "Lo and Su, denoised", "friedel")
     text = ", ".join(f"{100 * simulated[way][at]:.0f} % ({way})" for way in ways)
     both = f"{100 * simulated['Lo and Su, raw'][DOSES[-1]]:.0f} %"
+    top = {way: f"{100 * row[DOSES[-1]]:.0f} %" for way, row in multislice.items()}
+    more = (
+        f" On tilted multislice patterns it is {top['Lo and Su, raw']}, and {top['friedel']} for friedel."
+        if top
+        else ""
+    )
     return (
         f"A denoiser is worth its while, as the paper says: at {at} electrons the phases are right in {text} of the "
-        f"positions. With any dose the rule of two hexagons stops at {both}, because pure O1 has both rings."
+        f"positions. With any dose the rule of two hexagons stops at {both}, because pure O1 has both rings.{more}"
     )
 
 
@@ -201,7 +207,8 @@ number of vertices that are best on another scan of the same dose, which no one 
 "Mended" is our change to its last step: a hexagon at O3's radius says nothing where there is one at O1's, since O1
 has both."""
 ABOUT_MULTISLICE = """There, rock salt and spinel are among what is neither O3 nor O1, and patterns are tilted by up
-to 12 mrad. Settings of the paper's steps are still those chosen on the simulated scan."""
+to 12 mrad. Settings of the paper's steps are still those chosen on the simulated scan. Neither way is right
+everywhere: spinel, whose {440} lies on O3's ring, is called O3 by both ([what else is called so](distribution.md))."""
 ABOUT_LIMITS = """"None" means that it is not reached at any dose tried."""
 ABOUT_RINGS = """Patterns as counted, without any network. *Learned* takes the two most frequent radii of hexagons
 that are not of one ring. The scale of a file is taken as known to 1.5 %, within which friedel fits it."""
