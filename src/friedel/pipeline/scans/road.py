@@ -55,7 +55,7 @@ _MAX_STRAIN = 2.0
 #: Patterns on which counts are tried before hexagons are taken, with these templates; the share of the crystals found
 #: that must lie along six-fold zones; the least share of patterns with a crystal, and how many spots make one.
 _TRIED, _COARSE, _MOST = 48, CountOptions(spacing_deg=4.0, per_phase=6), 0.5
-_LEAST_CRYSTALS, _SPOTS = 0.1, 4
+_LEAST_CRYSTALS, _SPOTS = 0.05, 3
 
 
 def analyse_scan(
