@@ -153,6 +153,13 @@ def test_pixels_that_tell_nothing_may_be_nan() -> None:
     assert "nan" not in text
 
 
+def test_lost_patterns_and_pixels_do_not_hide_the_others() -> None:
+    data = np.random.default_rng(5).random((3, 3, 32, 24), np.float32)
+    data[0, 0], data[..., 4, 5] = np.nan, np.nan
+    (shown,) = pictures_of(fr.PatternScan(data, RECIPROCAL))
+    assert np.ptp(shown) == 255
+
+
 def test_no_spots_are_shown_without_a_picture() -> None:
     assert "0 spots" in fr.Spots.empty()._repr_html_()
 

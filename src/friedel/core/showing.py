@@ -100,7 +100,8 @@ def card_of_scan(value: PatternScan, *, with_pictures: bool = True) -> Card:
     pictures: tuple[Thumbnail, ...] = ()
     if with_pictures:
         at = [(ry, rx) for ry in _spread(value.scan_shape[0]) for rx in _spread(value.scan_shape[1])]
-        mean = np.mean([np.asarray(value.data[ry, rx], dtype=np.float64) for ry, rx in at], axis=0)
+        read = (np.asarray(value.data[ry, rx], dtype=np.float64) for ry, rx in at)
+        mean = np.mean([np.where(np.isfinite(pattern), pattern, 0.0) for pattern in read], axis=0)
         caption = f"mean of {len(at)} patterns" if len(at) > 1 else "its pattern"
         pictures = (_picture(caption, mean, value.grid, value.valid),)
     return Card("PatternScan", (*facts, *_beam(value.beam)), pictures)
