@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pages import FOLDER, Page, table, write_page
 from paths import ROOT
 
-_AGREES, _PARTLY, _NOT, _OPEN = "agrees", "in part", "does not agree", "cannot be tested"
+_AGREES, _PARTLY, _NOT, _OPEN = "found here too", "in part", "not found here", "cannot be tested"
 
 
 def main() -> None:

@@ -195,7 +195,7 @@ STYLES = {
     "nothing anywhere": (INK, ":"),
 }
 CAPTION = """Share of positions with the right set of phases against dose. Solid: the steps of Lo and Su on raw and
-on denoised patterns; dashed: friedel. Dotted: what a map is worth that names no phase anywhere."""
+on patterns that friedel's network denoised; dashed: friedel. Dotted: what a map is worth that names no phase."""
 WHAT_THE_PAPER_SAYS = """## What the paper says
 
 The workflow works on patterns "with extremely low signal-to-noise ratio" after denoising. No dose is given, and no
