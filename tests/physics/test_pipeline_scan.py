@@ -175,6 +175,17 @@ def test_crystals_off_their_six_fold_zones_are_told_by_counts() -> None:
     assert (result.phase_map.labels() == 2).mean() > 0.7
 
 
+def test_counts_need_no_six_fold_ring_on_the_camera() -> None:
+    """O3 along [010] on a camera that ends at 0.57 1/Å, short of its ring {110} at 0.70 1/Å."""
+    grid, beam, rng = ReciprocalGrid((0.0185, 0.0185), (31.5, 31.5)), Beam(300.0, 0.8), np.random.default_rng(2)
+    layer, noise = orient(CATHODE.crystals[0], (0, 1, 0), 1.2), Noise(5000, halo_share=0.15, halo_width_inv_a=0.15)
+    turned = [diffract(layer, beam, thickness_a=120.0, rotation_rad=0.3 * i) for i in range(6)]
+    drawn = [expose(render(one, grid, (64, 64), SpotShape.of(beam, 0.8)), noise, grid, rng) for one in turned]
+    o3 = load_phases(["nmc811-o3"])
+    result = analyse_scan(PatternScan(np.stack(drawn)[:, None], grid, None, beam), o3, QUICK)
+    assert (result.phase_map.labels() == 1).mean() > 0.6
+
+
 class Memory(BlockStore):
     """Keeps blocks, and fails after some of them if told so."""
 

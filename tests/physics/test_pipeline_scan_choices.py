@@ -9,7 +9,7 @@ from friedel.core.errors import CalibrationError
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.crystal import load_phases
-from friedel.pipeline.scans.choices import Template, annulus_of_phases
+from friedel.pipeline.scans.choices import Template, annulus_of_phases, zones_beside_counts
 
 CATHODE = load_phases(["nmc811-o3", "nmc811-o1"])
 TEMPLATES: list[Template] = ["hexagon", "lattice", "counts"]
@@ -42,3 +42,10 @@ def test_a_scale_in_another_unit_is_refused_with_its_option(template: Template, 
 def test_a_centre_off_the_pattern_is_refused_with_its_option() -> None:
     with pytest.raises(CalibrationError, match="--centre"):
         annulus_of_phases(a_scan(0.0165, (-3.0, 64.0)), CATHODE, "lattice")
+
+
+@pytest.mark.parametrize(("step_inv_a", "expected"), [(0.0165, {0, 1}), (0.011, set()), (0.006, set())])
+def test_rings_are_weighed_with_counts_only_where_every_phase_has_one(step_inv_a: float, expected: set[int]) -> None:
+    """The camera ends at 0.95, 0.64 and 0.35 1/Å; the first rings are at 0.41 (O1) and 0.70 1/Å (O3)."""
+    zones, _ = zones_beside_counts(a_scan(step_inv_a), CATHODE, (0.18, 0.98 * 59 * step_inv_a))
+    assert {zone.phase for zone in zones} == expected

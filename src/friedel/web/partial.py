@@ -16,7 +16,7 @@ from friedel.pipeline.progress import Arrays
 from friedel.pipeline.recipe import Recipe
 from friedel.pipeline.runs.folder import RunFolder
 from friedel.pipeline.scans.blocks import columns
-from friedel.pipeline.scans.choices import annulus_of_phases, ring_within
+from friedel.pipeline.scans.choices import annulus_of_phases, zones_beside_counts
 from friedel.pipeline.scans.joined import join_evidence, judge_hexagons, presence_of_hexagons
 
 
@@ -68,8 +68,8 @@ def _presence(blocks: list[Arrays], scan: PatternScan, recipe: Recipe) -> Float3
     counted = any(columns(blocks, "phases"))
     if any(columns(blocks, "hexagons")):
         ring = recipe.scan.annulus_inv_a or annulus_of_phases(scan, phases, "counts" if counted else "hexagon")
-        ring = ring_within(scan, phases, ring) if counted else ring
-        hexagons = judge_hexagons(blocks, hexagonal_zones(phases, ring), scan.grid.relative_sigma)
+        zones = zones_beside_counts(scan, phases, ring)[0] if counted else hexagonal_zones(phases, ring)
+        hexagons = judge_hexagons(blocks, zones, scan.grid.relative_sigma)
     if not counted:
         return np.asarray(presence_of_hexagons(hexagons, phases), np.float32) if hexagons else None
     return np.asarray(presence_of(join_evidence(blocks, phases, hexagons)), np.float32)

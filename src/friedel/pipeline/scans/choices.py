@@ -10,7 +10,7 @@ import numpy as np
 from friedel.core.errors import CalibrationError
 from friedel.core.images import PatternScan
 from friedel.crystal import PhaseSet, reflections
-from friedel.identify.hexagons.rings import hexagonal_zones
+from friedel.identify.hexagons.rings import HexagonalZone, hexagonal_zones
 from friedel.nets.cards import DEFAULT_WEIGHTS
 from friedel.nets.denoise import ScanDenoiser
 from friedel.nets.inference import load_network
@@ -91,10 +91,22 @@ def annulus_of_phases(scan: PatternScan, phases: PhaseSet, template: Template) -
     return low, high
 
 
-def ring_within(scan: PatternScan, phases: PhaseSet, annulus_inv_a: tuple[float, float]) -> tuple[float, float]:
-    """Ring (1/Å) of the hexagons of six-fold phases, as far as it lies within the one that counts are scored in."""
-    low, high = annulus_of_phases(scan, phases, "hexagon")
-    return max(low, annulus_inv_a[0]), min(high, annulus_inv_a[1])
+def zones_beside_counts(
+    scan: PatternScan, phases: PhaseSet, annulus_inv_a: tuple[float, float]
+) -> tuple[tuple[HexagonalZone, ...], tuple[float, float]]:
+    """Six-fold zones whose rings are weighed with counts, and the ring (1/Å) of their hexagons, within that of counts.
+
+    There are none unless every phase has one there: light that cannot be seen tells against no phase.
+    """
+    if not all_six_fold(phases):
+        return (), annulus_inv_a
+    try:
+        low, high = annulus_of_phases(scan, phases, "hexagon")
+    except CalibrationError:
+        return (), annulus_inv_a
+    ring = max(low, annulus_inv_a[0]), min(high, annulus_inv_a[1])
+    zones = hexagonal_zones(phases, ring)
+    return (zones if len({zone.phase for zone in zones}) == len(phases.crystals) else ()), ring
 
 
 def choose_denoiser(survey: Survey, options: ScanOptions) -> ScanDenoiser | None:

@@ -26,12 +26,11 @@ from friedel.patterns.survey import Survey, sample_patterns, survey_scan
 from friedel.pipeline.progress import BlockStore, Progress
 from friedel.pipeline.scans.blocks import BlockPlan, join_spots, run_blocks
 from friedel.pipeline.scans.choices import (
-    all_six_fold,
     annulus_of_phases,
     choose_denoiser,
     choose_template,
-    ring_within,
     tuned_detector,
+    zones_beside_counts,
 )
 from friedel.pipeline.scans.counts import (
     CountFindings,
@@ -104,7 +103,10 @@ def analyse_scan(
         )
     detector, denoiser = tuned_detector(survey, options, annulus, template), choose_denoiser(survey, options)
     if template == "counts":
-        plan = BlockPlan(detector, annulus, denoiser=denoiser, seed=seed)
+        zones, ring = zones_beside_counts(scan, phases, annulus)
+        plan = BlockPlan(
+            detector, annulus, zones, options.hexagon, denoiser=denoiser, seed=seed, ring_annulus_inv_a=ring
+        )
         survey, presence, spots, found = _judge_counts(
             survey, phases, options, plan, store=store, executor=executor, progress=progress
         )
@@ -165,12 +167,9 @@ def _judge_counts(
 ) -> tuple[Survey, FloatArray, Spots, CountFindings]:  # fmt: skip
     """Fit the distortion that all patterns share on a sample, then score the counts of every position.
 
-    Where all phases have six-fold zones, hexagons are sought as well, and their rings are weighed with the rest.
+    Where the plan names six-fold zones, hexagons are sought as well, and their rings are weighed with the rest.
     """
     scan, refused = survey.scan, None
-    if all_six_fold(phases):
-        ring = ring_within(scan, phases, plan.annulus_inv_a)
-        plan = replace(plan, zones=hexagonal_zones(phases, ring), hexagon=options.hexagon, ring_annulus_inv_a=ring)
     counts = plan_counts(scan, phases, plan.annulus_inv_a, options.counts, plan.detector)
     sample = take_sample(survey, counts, plan.detector)
     distortion = fit_calibration(sample, counts)
