@@ -119,7 +119,7 @@ def dry_run(costs: Costs, n_workers: int, bytes_per_s: float) -> float:
 def main() -> None:
     """Measure, play through, print, and write the page if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/cluster-figures.md")
+    parser.add_argument("--write", action="store_true", help="write the figures of docs/howto/cluster.md")
     write = parser.parse_args().write
     costs = measured()
     gb = N_PATTERNS * PATTERN_BYTES / 1e9
