@@ -92,3 +92,12 @@ def test_lattices_drawn_at_random_bear_no_name() -> None:
     options = ZoneOptions()
     found = match_scan(spots, build_templates(PHASES, options, ANNULUS), options, ANNULUS, len(PHASES.crystals))
     assert (found.presence >= 0.5).any(axis=1).mean() <= 0.05
+
+
+def test_places_that_are_known_well_and_lie_on_no_net_have_an_answer() -> None:
+    """Once the two that span it have been fitted away, the spots that a free net still meets may lie on one line."""
+    rng = np.random.default_rng(1)
+    for _ in range(150):
+        k = rng.uniform(-1.0, 1.0, (rng.integers(3, 40), 2))
+        found = free_net_evidence(k, np.full(len(k), 0.001), rng.random(len(k)) < 0.5, (0.1, 1.0))
+        assert 0.0 <= found < np.inf

@@ -17,6 +17,8 @@ _SPANNING = 12
 _COUNTED = 4
 #: Least sine of the angle between the two, and least distance of nodes, in 1/Å.
 _LEAST_SINE, _LEAST_LENGTH_INV_A = 0.2, 0.08
+#: Least determinant over squared trace of the normal equations: nodes on one line through the beam fix no net.
+_LEAST_SPAN = 1e-9
 #: Range of the logarithm of the ratio of two lengths in a free net.
 _RATIO_RANGE = np.log(4.0)
 #: Nets are oblique, rectangular, rhombic, square or hexagonal, in equal shares.
@@ -102,9 +104,11 @@ def free_net_evidence(
         off = ((k - u @ basis) ** 2).sum(axis=-1)
         met = (off <= 9.0 * (sigma**2 + extra)) & u.any(axis=-1)
         weight = met / sigma**2
-        normal = np.einsum("qn,qna,qnb->qab", weight, u, u) + 1e-9 * np.eye(2)
+        normal = np.einsum("qn,qna,qnb->qab", weight, u, u)
+        spans = np.linalg.det(normal) > _LEAST_SPAN * np.trace(normal, axis1=1, axis2=2) ** 2
+        sigma_of, u, met, weight, normal = (values[spans] for values in (sigma_of, u, met, weight, normal))
         basis = np.linalg.solve(normal, np.einsum("qn,qna,nd->qad", weight, u, k))
-    usable = _is_usable(basis) & (np.linalg.det(normal) > 1.0)
+    usable = _is_usable(basis)
     basis, normal, u, met = basis[usable], normal[usable], u[usable], met[usable]
     gain = np.where(met, _gain(((k - u @ basis) ** 2).sum(axis=-1), sigma, annulus_inv_a), 0.0)
     covariance, n_lit = np.linalg.inv(normal), (gain > 0).sum(axis=1)
