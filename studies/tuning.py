@@ -149,9 +149,8 @@ Both trained in full, on the test FFTs:
 - Best here: rate {best.rate:g}, {best.width} filters, kernel {best.options.kernel_px}, {best.options.activation},
   dropouts {", ".join(f"{d:.1f}" for d in best.options.dropout)}. Trained in full it changes Dice by {gain:+.2f}
   against the settings that nobody tuned.
-- 15 trials of eight parameters with 2 x 2 x 3 x 3 x 3 x 6³ = 23,328 settings find what matters most, the learning
-  rate, and hardly more. Three rates a factor of ten apart, the highest 1e-4, leave it open whether a still higher one
-  is better.
+- 15 trials are few for eight parameters with 2 x 2 x 3 x 3 x 3 x 6³ = 23,328 settings. The paper's three rates, a factor
+  of ten apart, the highest 1e-4, leave it open whether a still higher one is better.
 - The loss of a trial that is cut short favours what learns fast, not what ends best.
 
 ## friedel's own way
@@ -165,7 +164,7 @@ segmenter was not tuned so.
 {NO_DATA} 100 epochs of each trial.
 """
     verdict = (
-        f"Can be done, and finds the learning rate first: loss {losses[int(order[0])]:.4f} after {len(losses)} short "
+        f"Can be done: loss {losses[int(order[0])]:.4f} after {len(losses)} short "
         f"trials against {default:.4f} untuned; in full training Dice changes by {gain:+.2f}."
     )
     cost = f"Seed {SEED} of the search, 0 of the trainings; {cpu_minutes()} for what is not kept from other studies."
