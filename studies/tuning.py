@@ -149,8 +149,8 @@ Both trained in full, on the test FFTs:
 - Best here: rate {best.rate:g}, {best.width} filters, kernel {best.options.kernel_px}, {best.options.activation},
   dropouts {", ".join(f"{d:.1f}" for d in best.options.dropout)}. Trained in full it changes Dice by {gain:+.2f}
   against the settings that nobody tuned.
-- 15 trials are few for eight parameters with 2 x 2 x 3 x 3 x 3 x 6³ = 23,328 settings. The paper's three rates, a factor
-  of ten apart, the highest 1e-4, leave it open whether a still higher one is better.
+- 15 trials are few for eight parameters with 2 x 2 x 3 x 3 x 3 x 6³ = 23,328 settings. The paper's three rates, a
+  factor of ten apart, the highest 1e-4, leave it open whether a still higher one is better.
 - The loss of a trial that is cut short favours what learns fast, not what ends best.
 
 ## friedel's own way
