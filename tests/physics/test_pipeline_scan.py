@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from friedel.core.grids import RealGrid, ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.crystal import load_phases
+from friedel.identify.counts.hypotheses import SharedFacts
 from friedel.identify.counts.matching import CountOptions
 from friedel.io import write_scan
 from friedel.pipeline.progress import BlockStore
@@ -103,6 +105,15 @@ def test_layered_phases_are_told_by_hexagons_unless_another_template_is_asked_fo
 def test_scale_of_a_good_file_stays(mapped: ScanResult) -> None:
     assert isinstance(mapped.found, CountFindings)
     assert mapped.found.distortion.scale == pytest.approx(1.0, abs=0.006)
+
+
+def test_strains_are_relative_to_the_files_of_the_phases(mapped: ScanResult) -> None:
+    """What all positions share is taken into the lattices first, and belongs to their strain all the same."""
+    found = mapped.found
+    assert isinstance(found, CountFindings)
+    counted = replace(found, plan=replace(found.plan, shared=SharedFacts(np.array([0.02, -0.01]), 0.002)))
+    alone = np.asarray(found.evidence.strain, np.float64)
+    assert np.allclose(counted.strain - alone, [0.02, -0.01], atol=0.0005)
 
 
 def test_drift_of_the_beam_is_followed(mapped: ScanResult) -> None:

@@ -215,7 +215,7 @@ def _scan_arrays(result: ScanResult) -> tuple[dict[str, AnyArray], dict[str, Any
         evidence = found.evidence
         arrays["frame"] = evidence.frame.reshape(*shape, -1, 3, 3).astype(np.float32)
         arrays["off_zone_deg"] = found.off_deg.reshape(*shape, -1).astype(np.float32)
-        arrays["strain"] = evidence.strain.reshape(*shape, -1).astype(np.float32)
+        arrays["strain"] = found.strain.reshape(*shape, -1).astype(np.float32)
         arrays["log_evidence"] = evidence.single.reshape(*shape, -1).astype(np.float32)
         arrays["log_evidence_foreign"] = evidence.foreign.reshape(shape).astype(np.float32)
         attributes["energy_kev"] = found.plan.beam.energy_kev

@@ -84,7 +84,7 @@ class PhaseEvidence:
     frame
         Rows ky, kx and beam of the best orientation of each phase (n, P, 3, 3), in its Cartesian axes.
     strain
-        Measured over computed length of its lattice, minus 1 (n, P).
+        Measured over computed length of its lattice, minus 1 (n, P), beyond the strain that the scan shares.
     claimed
         Whether it explains each of the pattern's spots, brightest first (n, P, S).
     """

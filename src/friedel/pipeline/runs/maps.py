@@ -17,7 +17,7 @@ from friedel.pipeline.runs.files import load_map_attributes, load_summary
 
 #: What the arrays of a phase map hold, and their unit; others go without.
 _MEANINGS = {
-    "presence": ("probability that the phase is present", ""),
+    "presence": ("how surely the phase is present, 0 to 1", ""),
     "label": ("bit i is set where phase i is present at the threshold of the run; 0 where none is", ""),
     "valid": ("False where nothing can be said", ""),
     "amplitude": ("amplitude of the fringes of the phase", ""),
@@ -28,6 +28,7 @@ _MEANINGS = {
     "rotation_deg": ("rotation about the zone axis, from +kx towards +ky, modulo 180", "deg"),
     "frame": ("axes y, x and beam of the pattern in the crystal's axes, x along a and z along c*", ""),
     "off_zone_deg": ("angle between zone axis and beam", "deg"),
+    "strain": ("reciprocal length of the phase over that of its file, minus 1", ""),
     "log10_false_alarms": ("expected number of equally good matches among random spots, log10", ""),
 }
 #: Names of an axis after y, x (and the phases, where it has them), and of its elements.

@@ -102,6 +102,12 @@ class CountFindings:
     spot_phase: AnyArray
     refused: Distortion | None = None
 
+    @property
+    def strain(self) -> FloatArray:
+        """Reciprocal length of each phase over that of its file, minus 1 (n, P)."""
+        shared = self.plan.shared.strains if self.plan.shared else 0.0
+        return np.asarray((1.0 + shared) * (1.0 + self.evidence.strain) - 1.0)
+
 
 def plan_counts(
     scan: PatternScan, phases: PhaseSet, annulus_inv_a: tuple[float, float], options: CountOptions, detector: Dog
