@@ -186,6 +186,14 @@ def test_crystals_off_their_six_fold_zones_are_told_by_counts() -> None:
     assert (result.phase_map.labels() == 2).mean() > 0.7
 
 
+def test_a_phase_without_a_ring_to_look_at_is_told_rather_than_absent_in_silence() -> None:
+    scan, _ = simulate_nmc811_scan(5, SMALL)
+    alone = analyse_scan(scan, CATHODE, ScanOptions(template="hexagon", annulus_inv_a=(0.35, 0.5)))
+    assert any("six-fold zone of nmc811-o3 lies" in warning for warning in alone.warnings)
+    whole = analyse_scan(scan, CATHODE, ScanOptions(template="hexagon"))
+    assert not any("six-fold zone" in warning for warning in whole.warnings)
+
+
 def test_counts_need_no_six_fold_ring_on_the_camera() -> None:
     """O3 along [010] on a camera that ends at 0.57 1/Å, short of its ring {110} at 0.70 1/Å."""
     grid, beam, rng = ReciprocalGrid((0.0185, 0.0185), (31.5, 31.5)), Beam(300.0, 0.8), np.random.default_rng(2)

@@ -146,12 +146,13 @@ def scan_warnings(
     spots: Spots,
     found: HexagonFindings | LatticeFindings | CountFindings,
     mask: BoolArray | None,
+    names: tuple[str, ...],
     *,
     stored_relative_sigma: float,
 ) -> tuple[str, ...]:
     """Say, each once, what a reader of the map should know.
 
-    ``stored_relative_sigma`` is that of the scale before it was fitted.
+    ``names`` are those of the candidate phases; ``stored_relative_sigma`` is that of the scale before it was fitted.
     """
     out = []
     wanted = np.ones(survey.valid.shape, dtype=bool) if mask is None else mask
@@ -171,6 +172,13 @@ def scan_warnings(
     if not len(spots):
         out.append("No spot stands out in any pattern. Check --step-inv-a and --annulus-inv-a; more dose may help.")
     if isinstance(found, HexagonFindings):
+        seen = {zone.phase for zone in found.zones}
+        unseen = [name for p, name in enumerate(names) if p not in seen]
+        if unseen:
+            out.append(
+                f"No ring of a six-fold zone of {', '.join(unseen)} lies between the radii that were looked at: it is "
+                "not sought, and its presence says nothing. Widen --annulus-inv-a, or try --template counts."
+            )
         if len(spots) and not len(found.hexagons):
             out.append(
                 "No pattern holds a hexagon about the beam. Another scale? Check --step-inv-a. Another zone axis? Try "

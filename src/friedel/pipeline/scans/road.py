@@ -157,7 +157,7 @@ def _result(
     shape = (*scan.scan_shape, len(phases.crystals))
     presence = np.where(survey.valid[..., None], presence.reshape(shape), 0.0)
     phase_map = PhaseMap(phases.names, np.clip(presence, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
-    warnings = scan_warnings(survey, spots, found, mask, stored_relative_sigma=scan.grid.relative_sigma)
+    warnings = scan_warnings(survey, spots, found, mask, phases.names, stored_relative_sigma=scan.grid.relative_sigma)
     return ScanResult(phase_map, survey, spots, annulus, found, warnings, denoiser)
 
 
