@@ -45,6 +45,11 @@ STEP_PX = 2 * 256 * 128
 TRAINING_PX = 400 * STEP_PX
 #: Log-odds of a spot at a pixel before anything is learnt.
 _FIRST_LOGIT = -4.0
+#: What every study of one seed has to say since half_fft.py was run with three.
+UNSTEADY = (
+    "Trainings as short as these are not steady: [of three seeds](half-fft.md) two have hardly learnt to mark spots "
+    "when they end. Differences between networks of one seed are therefore no evidence."
+)
 THRESHOLDS = (0.01, 0.02, *np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
 _STRIDE = 16
 

@@ -13,6 +13,8 @@ from fft_networks import (
     MARK_HEADS,
     MARK_NOTES,
     SETTING,
+    STEP_PX,
+    TRAINING_PX,
     Look,
     Marks,
     Plan,
@@ -115,10 +117,12 @@ def page_of(marks: dict[str, list[Marks]], shapes: dict[str, list[Shape]], secon
     seeds = len(marks["half"])
     rows = [[name, str(i), *m.cells()] for name in LOOKS for i, m in enumerate(marks[name])]
     looks = [row_of(name, i, marks[name][i], s) for name in LOOKS for i, s in enumerate(shapes[name])]
-    size = {name: float(np.mean([s.size for s in shapes[name]])) for name in LOOKS}
-    unpaired = 100 * sum(s.unpaired for s in shapes["whole"]) / max(sum(s.regions for s in shapes["whole"]), 1)
+    size = {name: float(np.median([s.size for s in shapes[name]])) for name in LOOKS}
+    unpaired = {
+        name: 100 * sum(s.unpaired for s in shapes[name]) / max(sum(s.regions for s in shapes[name]), 1)
+        for name in LOOKS
+    }
     merged = {name: sum(s.merged for s in shapes[name]) / seeds for name in LOOKS}
-    larger = 100 * (size["whole"] / size["half"] - 1)
     text = f"""
 ## What the paper says
 
@@ -142,13 +146,14 @@ network sees half as many FFTs.
 ## What agrees, and what does not
 
 - Dice: half {mean_of(marks["half"])}, whole {mean_of(marks["whole"])}.
-- Symmetry: of the regions of the whole plane, {unpaired:.0f} % have no mate, though the FFT is exactly symmetric. With
-  half of it there are none, by construction.
+- Symmetry: of the regions of the whole plane, {unpaired["whole"]:.0f} % have no mate, though the FFT is exactly
+  symmetric. With halves, which are completed by Friedel's law, it is {unpaired["half"]:.0f} %.
 - Merged: {merged["half"]:.0f} regions with several spots with halves, {merged["whole"]:.0f} with wholes, in
   {len(known_sheets("test"))} FFTs.
-- Size: with wholes, the area of a region is {larger:+.0f} % larger than with halves. This depends on the threshold as
-  much as on
-  the training.
+- Size: a region has {size["half"]:.2f} times the area of its spot with halves, {size["whole"]:.2f} times with wholes
+  (medians of the seeds). This depends on the threshold as much as on the training.
+- A seed whose best threshold is 0.01 has hardly learnt to mark spots in {TRAINING_PX // STEP_PX} steps: longer
+  trainings are needed before the half can be told from the whole.
 
 A convolution sees a neighbourhood and not the half plane that it lies in, so that the half can only help by training:
 twice as many FFTs for the same work, and none of it spent on copies. The asymmetry of the whole comes from turning: a
@@ -163,11 +168,15 @@ completes its map by Friedel's law.
 
 {NO_DATA} The size of the paper's network and training.
 """
-    dice = {name: float(np.mean([m.mask.dice for m in marks[name]])) for name in LOOKS}
+    dice = {name: [m.mask.dice for m in marks[name]] for name in LOOKS}
+    agrees = "Open, as the seed decides more"
+    if min(dice["half"]) > max(dice["whole"]):
+        agrees = "Agrees"
+    elif max(dice["half"]) < min(dice["whole"]):
+        agrees = "Does not agree here"
     verdict = (
-        f"{'Agrees' if dice['half'] > dice['whole'] else 'Does not agree here'}: Dice {mean_of(marks['half'])} with "
-        f"halves, {mean_of(marks['whole'])} with wholes for the same work. Of the regions of wholes {unpaired:.0f} % "
-        f"break the symmetry; their area is {larger:+.0f} % larger (paper: at least +30 %)."
+        f"{agrees}: Dice {mean_of(marks['half'])} with halves, {mean_of(marks['whole'])} with wholes for the same "
+        f"work. Of the regions of wholes {unpaired['whole']:.0f} % break the symmetry."
     )
     cost = (
         f"{seeds_text(seeds)}; {seconds['half']:.0f} s of processor time for a training on halves, "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from fft_networks import SETTING, Plan, half_maps, known_sheets, own_maps, pooled, seeds_text, trained
+from fft_networks import SETTING, UNSTEADY, Plan, half_maps, known_sheets, own_maps, pooled, seeds_text, trained
 from fft_sheets import NO_DATA, Part
 from matplotlib.figure import Figure
 from pages import Page, cpu_minutes, save_picture, table, write_page
@@ -74,6 +74,7 @@ Thresholds from 0 to 1 were tried by several measures, and 0.90 is best (figures
 
 ## What agrees, and what does not
 
+- {UNSTEADY}
 - Best by Dice is {best:g} (by seed: {each_best}); the validation FFTs would have chosen {on_validation:g}. At the
   paper's 0.90 Dice is {dice[THRESHOLDS.index(PAPER_CHOICE)]:.2f} instead of {dice.max():.2f}.
 - Recall is best at the lowest threshold and precision at the highest, whatever the network. Accuracy hardly moves:

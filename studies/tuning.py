@@ -19,6 +19,7 @@ from fft_networks import (
     SETTING,
     STEP_PX,
     TRAINING_PX,
+    UNSTEADY,
     WIDTH,
     Marks,
     Plan,
@@ -144,6 +145,7 @@ Both trained in full, on the test FFTs:
 
 ## What agrees, and what does not
 
+- {UNSTEADY}
 - Of {len(losses)} trials the best is number {int(order[0]) + 1} with {losses[int(order[0])]:.4f}; the best of the
   {RANDOM_TRIALS} random ones had {first:.4f}. The worst had {max(losses):.4f}.
 - Best here: rate {best.rate:g}, {best.width} filters, kernel {best.options.kernel_px}, {best.options.activation},
@@ -165,7 +167,8 @@ segmenter was not tuned so.
 """
     verdict = (
         f"Can be done: loss {losses[int(order[0])]:.4f} after {len(losses)} short "
-        f"trials against {default:.4f} untuned; in full training Dice changes by {gain:+.2f}."
+        f"trials against {default:.4f} untuned; in full training Dice changes by {gain:+.2f}, "
+        "less than [the seed](half-fft.md) changes it."
     )
     cost = f"Seed {SEED} of the search, 0 of the trainings; {cpu_minutes()} for what is not kept from other studies."
     return Page("tuning", "Bayesian tuning with 15 trials", "HRTEM", verdict, text, cost)
