@@ -41,8 +41,9 @@ All were given as single patterns in an order that tells nothing, those of one b
 scale to 0.5 %. The parameters of friedel were chosen on other patterns, one set for all rows; how much light the
 default asks for before it takes counts was lowered, by those, after its row at 100 electrons here had been seen.
 py4DSTEM 0.14.18 and pyxem 0.21 give a score per phase; the rule that makes phases and "none" of scores (two
-thresholds, two ratios, which score, which treatment of the pattern) was fitted for each row and dose on development patterns of that very kind, which
-is more than a user could do. Settings and rule are in `bench/peers` and `bench/identify_rules.py`.
+thresholds, two ratios, which score, which treatment of the pattern) was fitted for each row and dose on development
+patterns of that very kind, which is more than a user could do. Settings and rule are in `bench/peers` and
+`bench/identify_rules.py`.
 
 `friedel` is what `friedel map` does unless told otherwise: it takes hexagons or counts, as the scan suggests. The other
 rows name a `--template`. The standard error of a share of 0.8 among 80 patterns is 0.04.
