@@ -129,7 +129,7 @@ def test_options_of_another_kind_of_input_are_told(
     done: Friedel, scan_file: Path, micrograph_file: Path, tmp_path: Path
 ) -> None:
     wrong = ("--pixel-size-a", "0.2", "--detector", "net")
-    told = done("map", scan_file, *NMC, *wrong, "--annulus-inv-a", "0.3,0.5", "--out", tmp_path / "scan").stderr
+    told = done("map", scan_file, *NMC, *wrong, "--annulus-inv-a", "0.3,0.75", "--out", tmp_path / "scan").stderr
     assert "warning: --pixel-size-a, --detector do nothing here: the input is a scan.\n" in told
     assert "--annulus-inv-a" not in told
     one = ("map", micrograph_file, "--phases", "lif", "--template", "counts", "--detector", "cfar", "--json")
