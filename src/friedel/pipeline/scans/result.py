@@ -154,6 +154,28 @@ def scan_warnings(
 
     ``names`` are those of the candidate phases; ``stored_relative_sigma`` is that of the scale before it was fitted.
     """
+    out = _about_data(survey, mask)
+    if not len(spots):
+        out.append("No spot stands out in any pattern. Check --step-inv-a and --annulus-inv-a; more dose may help.")
+    if isinstance(found, HexagonFindings):
+        out += _about_hexagons(found, names, has_spots=len(spots) > 0)
+        scale = found.rings.scale
+    else:
+        out += _about_fit(found, len(spots))
+        if isinstance(found, CountFindings):
+            out += _about_counts(found, survey)
+        if found.distortion.anisotropy > 0.01:
+            out.append(f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} %; this was fitted.")
+        scale = found.distortion.scale
+    if abs(scale - 1.0) > 0.01:
+        out.append(f"The scale is {100 * (scale - 1.0):+.1f} % off if these phases are right; this was fitted.")
+    if abs(scale - 1.0) > max(0.01, 2.5 * stored_relative_sigma):
+        out.append("The fitted scale lies at the edge of what the calibration allows; check --step-inv-a.")
+    return tuple(out)
+
+
+def _about_data(survey: Survey, mask: BoolArray | None) -> list[str]:
+    """Tell of positions, pixels and the beam."""
     out = []
     wanted = np.ones(survey.valid.shape, dtype=bool) if mask is None else mask
     dark = int((wanted & ~survey.valid).sum())
@@ -169,60 +191,66 @@ def scan_warnings(
             f"{survey.n_saturated} detector pixels show the largest value in most patterns: they are saturated, and "
             "shares of the light are wrong. Presence that rests on them, as that of O1 and O3, may be too."
         )
-    if not len(spots):
-        out.append("No spot stands out in any pattern. Check --step-inv-a and --annulus-inv-a; more dose may help.")
-    if isinstance(found, HexagonFindings):
-        seen = {zone.phase for zone in found.zones}
-        unseen = [name for p, name in enumerate(names) if p not in seen]
-        if unseen:
+    return out
+
+
+def _about_hexagons(found: HexagonFindings, names: tuple[str, ...], *, has_spots: bool) -> list[str]:
+    """Tell of phases that were not looked for, and of hexagons that are no phase's."""
+    out = []
+    seen = {zone.phase for zone in found.zones}
+    unseen = [name for p, name in enumerate(names) if p not in seen]
+    if unseen:
+        out.append(
+            f"No ring of a six-fold zone of {', '.join(unseen)} lies between the radii that were looked at: it is "
+            "not sought, and its presence says nothing. Widen --annulus-inv-a, or try --template counts."
+        )
+    if has_spots and not len(found.hexagons):
+        out.append(
+            "No pattern holds a hexagon about the beam. Another scale? Check --step-inv-a. Another zone axis? Try "
+            "--template lattice."
+        )
+    off = _unexplained_hexagons(found)
+    if off:
+        out.append(
+            f"{off} of {len(found.hexagons)} hexagons lie on no ring of the candidate phases: another phase, or "
+            "another zone axis, may be present." + _scale_hint(off, len(found.hexagons))
+        )
+    return out
+
+
+def _about_fit(found: LatticeFindings | CountFindings, n_spots: int) -> list[str]:
+    """Tell of spots that no phase explains, and of a calibration that was not believed."""
+    out = []
+    left = int((found.spot_phase < 0).sum())
+    if n_spots and left > _MANY_UNEXPLAINED * n_spots:
+        hint = _scale_hint(left, n_spots)
+        out.append(f"{left} of {n_spots} spots are explained by none of the candidate phases.{hint}")
+    if found.refused is not None:
+        out.append(
+            f"The phases would fit if the scale were {100 * (found.refused.scale - 1.0):+.1f} % off and the "
+            f"patterns elliptic by {100 * found.refused.anisotropy:.1f} %. That is more than the calibration "
+            "allows, and was not applied; if your scale may be that wrong, correct --step-inv-a."
+        )
+    return out
+
+
+def _about_counts(found: CountFindings, survey: Survey) -> list[str]:
+    """Tell of lattices that the scan has taught, and of a beam energy that had to be taken."""
+    out = []
+    if found.plan.shared is not None:
+        named = zip(found.plan.phases.names, found.plan.shared.strains, strict=True)
+        changed = [f"{name} {100 * strain:+.1f} %" for name, strain in named if abs(strain) > _TOLD_STRAIN]
+        if changed:
             out.append(
-                f"No ring of a six-fold zone of {', '.join(unseen)} lies between the radii that were looked at: it is "
-                "not sought, and its presence says nothing. Widen --annulus-inv-a, or try --template counts."
+                f"Reciprocal lattices that differ from the file's: {', '.join(changed)}. Composition or charge "
+                "changes a lattice so; so does another phase that looks alike."
             )
-        if len(spots) and not len(found.hexagons):
-            out.append(
-                "No pattern holds a hexagon about the beam. Another scale? Check --step-inv-a. Another zone axis? Try "
-                "--template lattice."
-            )
-        off = _unexplained_hexagons(found)
-        if off:
-            out.append(
-                f"{off} of {len(found.hexagons)} hexagons lie on no ring of the candidate phases: another phase, or "
-                "another zone axis, may be present." + _scale_hint(off, len(found.hexagons))
-            )
-        scale = found.rings.scale
-    else:
-        scale = found.distortion.scale
-        left = int((found.spot_phase < 0).sum())
-        if len(spots) and left > _MANY_UNEXPLAINED * len(spots):
-            hint = _scale_hint(left, len(spots))
-            out.append(f"{left} of {len(spots)} spots are explained by none of the candidate phases.{hint}")
-        if found.refused is not None:
-            out.append(
-                f"The phases would fit if the scale were {100 * (found.refused.scale - 1.0):+.1f} % off and the "
-                f"patterns elliptic by {100 * found.refused.anisotropy:.1f} %. That is more than the calibration "
-                "allows, and was not applied; if your scale may be that wrong, correct --step-inv-a."
-            )
-        if isinstance(found, CountFindings) and found.plan.shared is not None:
-            named = zip(found.plan.phases.names, found.plan.shared.strains, strict=True)
-            changed = [f"{name} {100 * strain:+.1f} %" for name, strain in named if abs(strain) > _TOLD_STRAIN]
-            if changed:
-                out.append(
-                    f"Reciprocal lattices that differ from the file's: {', '.join(changed)}. Composition or charge "
-                    "changes a lattice so; so does another phase that looks alike."
-                )
-        if isinstance(found, CountFindings) and survey.scan.beam is None:
-            out.append(
-                f"The file names no beam energy: {USUAL_BEAM.energy_kev:g} keV was taken for the curvature of the "
-                "Ewald sphere, which matters little near zone axes. Pass --energy-kev."
-            )
-        if found.distortion.anisotropy > 0.01:
-            out.append(f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} %; this was fitted.")
-    if abs(scale - 1.0) > 0.01:
-        out.append(f"The scale is {100 * (scale - 1.0):+.1f} % off if these phases are right; this was fitted.")
-    if abs(scale - 1.0) > max(0.01, 2.5 * stored_relative_sigma):
-        out.append("The fitted scale lies at the edge of what the calibration allows; check --step-inv-a.")
-    return tuple(out)
+    if survey.scan.beam is None:
+        out.append(
+            f"The file names no beam energy: {USUAL_BEAM.energy_kev:g} keV was taken for the curvature of the "
+            "Ewald sphere, which matters little near zone axes. Pass --energy-kev."
+        )
+    return out
 
 
 def _scale_hint(unexplained: int, n: int) -> str:
