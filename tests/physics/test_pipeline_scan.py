@@ -27,7 +27,7 @@ from friedel.pipeline.run import RunOptions, run_recipe
 from friedel.pipeline.runs.files import load_phase_map
 from friedel.pipeline.scans.counts import CountFindings
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanResult
-from friedel.pipeline.scans.road import ScanOptions, analyse_scan, find_scan_spots
+from friedel.pipeline.scans.road import ScanOptions, analyse_scan, find_scan_spots, lies_along_zones
 from friedel.pipeline.workers import workers
 from friedel.simulate.patterns.diffraction import diffract, orient
 from friedel.simulate.patterns.noise import Noise, expose
@@ -172,18 +172,25 @@ def test_scan_without_a_single_spot_is_none() -> None:
     assert isinstance(analyse_scan(scan, CATHODE).found, HexagonFindings)
 
 
-def test_crystals_off_their_six_fold_zones_are_told_by_counts() -> None:
-    """O1 along [010] shows rows and rectangles, and no hexagon."""
+def o1_along_010(electrons: float, n: int) -> PatternScan:
+    """Patterns of O1 that show rows and rectangles, and no hexagon."""
     grid, beam, rng = ReciprocalGrid((0.0185, 0.0185), (55.5, 55.5)), Beam(300.0, 0.8), np.random.default_rng(2)
-    layer = orient(CATHODE.crystals[1], (0, 1, 0), 1.2)
+    layer, noise = orient(CATHODE.crystals[1], (0, 1, 0), 1.2), Noise(electrons, halo_share=0.15, halo_width_inv_a=0.15)
     turned = [
-        diffract(layer, beam, thickness_a=120.0, rotation_rad=0.3 * i, tilt_mrad=(2.0, i - 4.0)) for i in range(8)
+        diffract(layer, beam, thickness_a=120.0, rotation_rad=0.3 * i, tilt_mrad=(2.0, i % 8 - 4.0)) for i in range(n)
     ]
-    noise = Noise(5000, halo_share=0.15, halo_width_inv_a=0.15)
     drawn = [expose(render(one, grid, (112, 112), SpotShape.of(beam, 0.8)), noise, grid, rng) for one in turned]
-    result = analyse_scan(PatternScan(np.stack(drawn)[:, None], grid, None, beam), CATHODE)
+    return PatternScan(np.stack(drawn)[:, None], grid, None, beam)
+
+
+def test_crystals_off_their_six_fold_zones_are_told_by_counts() -> None:
+    result = analyse_scan(o1_along_010(5000, 8), CATHODE)
     assert isinstance(result.found, CountFindings)
     assert (result.phase_map.labels() == 2).mean() > 0.7
+
+
+def test_a_few_electrons_are_enough_to_see_that_crystals_lie_off_their_zones() -> None:
+    assert not lies_along_zones(o1_along_010(50, 24), CATHODE, ScanOptions(), fit_centre=True)
 
 
 def test_a_phase_without_a_ring_to_look_at_is_told_rather_than_absent_in_silence() -> None:
