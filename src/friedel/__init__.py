@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from friedel.pipeline.runs.files import load_phase_map, load_spots, load_summary
     from friedel.pipeline.scans.result import ScanOptions
     from friedel.pipeline.scans.road import analyse_scan
+    from friedel.pipeline.scans.strain import measure_strain
     from friedel.spots.dog import Dog
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "pipeline.runs.files": ("load_phase_map", "load_spots", "load_summary"),
     "pipeline.scans.road": ("analyse_scan",),
     "pipeline.scans.result": ("ScanOptions",),
+    "pipeline.scans.strain": ("measure_strain",),
     "spots.dog": ("Dog",),
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "load_spots",
     "load_summary",
     "map_micrograph",
+    "measure_strain",
     "phase_names",
     "read",
     "run_recipe",

@@ -16,6 +16,7 @@ _TAKEN_BY = {
     "--annulus-inv-a": _SCAN,
     "--denoise": _SCAN,
     "--template": _SCAN,
+    "--strain-reference": _SCAN,
     "--pixel-size-a": _IMAGES,
     "--detector": _IMAGES,
     "--frame-time-s": _SERIES,

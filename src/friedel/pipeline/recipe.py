@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class RegionOptions(_Strict):
-    """What part of a scan or micrograph is analysed.
+    """What part of a scan or micrograph is analysed, and with what part of a scan strain is compared.
 
     Parameters
     ----------
@@ -34,10 +34,14 @@ class RegionOptions(_Strict):
         Rectangle ((y0, y1), (x0, x1)).
     roi_mask
         Image that is 0 outside of it, relative to the recipe.
+    strain_reference
+        Rectangle ((y0, y1), (x0, x1)) of a scan whose mean lattice strain is relative to; not set, strain is relative
+        to the file of the phase.
     """
 
     roi: tuple[tuple[int, int], tuple[int, int]] | None = None
     roi_mask: str | None = None
+    strain_reference: tuple[tuple[int, int], tuple[int, int]] | None = None
 
 
 class Recipe(_Strict):

@@ -23,7 +23,7 @@ from friedel.pipeline.micrographs.road import analyse_region
 from friedel.pipeline.progress import Progress
 from friedel.pipeline.recipe import Recipe, dump_recipe
 from friedel.pipeline.region import crop_scan, find_region
-from friedel.pipeline.runs.files import Summary
+from friedel.pipeline.runs.files import Summary, plain_values
 from friedel.pipeline.runs.folder import RunFolder, open_run
 from friedel.pipeline.runs.outcome import Clock, Outcome, answer_of, calibration_entry, write_outcome
 from friedel.pipeline.runs.provenance import collect_provenance, sha256_of, sha256_of_text
@@ -31,6 +31,8 @@ from friedel.pipeline.scans.counts import CountFindings
 from friedel.pipeline.scans.report import scan_sections
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.pipeline.scans.road import analyse_scan
+from friedel.pipeline.scans.strain import measure_strain, reference_in
+from friedel.pipeline.scans.strain_report import strain_sections
 from friedel.pipeline.series.outcome import map_series
 from friedel.pipeline.workers import ask_worker, workers
 
@@ -148,6 +150,7 @@ def _map_scan(
     scan: PatternScan, recipe: Recipe, phases: PhaseSet, run: RunFolder, options: RunOptions, progress: Progress
 ) -> Outcome:
     region = find_region(scan.scan_shape, recipe.region.roi, recipe.region.roi_mask)
+    reference = reference_in(region, recipe.region.strain_reference)
     with workers(options.jobs, options.scheduler) as executor:
         result = analyse_scan(
             crop_scan(scan, region),
@@ -170,16 +173,23 @@ def _map_scan(
             )
         used = result.denoiser.network.path if result.denoiser else None
         device = ask_worker(device_of, str(used), executor) if used else ""
+    strain = measure_strain(result, phases, min_probability=recipe.min_probability, reference=reference)
     arrays, attributes = _scan_arrays(result)
     attributes["roi"] = [list(region.rows), list(region.columns)]
+    arrays |= strain.arrays()
+    attributes["spacings"] = plain_values([asdict(found) for found in strain.phases])
+    attributes["strain_reference"] = recipe.region.strain_reference
     return Outcome(
         "scan",
         result.phase_map,
         answer_of(result.phase_map, "scan", recipe.min_probability),
         result.spots,
         _scan_calibration(scan, result, centre_is_given=recipe.read.centre_px is not None),
-        result.warnings,
-        lambda: scan_sections(result, region, whole, recipe.min_probability),
+        (*result.warnings, *strain.warnings),
+        lambda: [
+            *scan_sections(result, region, whole, recipe.min_probability),
+            *strain_sections(strain, result.phase_map.phases, scan.scan_grid),
+        ],
         arrays,
         attributes,
         network_device=device,

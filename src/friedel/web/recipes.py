@@ -40,6 +40,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "read.frames": ("--frames", _range),
     "region.roi": ("--roi", _rectangle),
     "region.roi_mask": ("--roi-mask", str),
+    "region.strain_reference": ("--strain-reference", _rectangle),
     "scan.annulus_inv_a": ("--annulus-inv-a", _pair),
     "scan.template": ("--template", str),
     "scan.denoise": ("--denoise", str),

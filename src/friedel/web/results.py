@@ -44,7 +44,10 @@ _FILES = {
     "film.gif": "image/gif",
 }
 #: Arrays beside presence that are pictures.
-_PICTURES = ("annular", "bright_field", "amplitude", "off_zone_deg", "rotation_deg", "strain")
+_PICTURES = (
+    "annular", "bright_field", "amplitude", "off_zone_deg", "rotation_deg", "strain", "d_spacing_a", "strain_yy",
+    "strain_xx", "strain_xy", "lattice_turn_deg",
+)  # fmt: skip
 
 
 def result_routes(roots: Roots, runs: Path) -> APIRouter:

@@ -29,6 +29,16 @@ _MEANINGS = {
     "frame": ("axes y, x and beam of the pattern in the crystal's axes, x along a and z along c*", ""),
     "off_zone_deg": ("angle between zone axis and beam", "deg"),
     "strain": ("reciprocal length of the phase over that of its file, minus 1", ""),
+    "d_spacing_a": ("spacing of the reflections of the phase that the report names", "Å"),
+    "d_spacing_sigma_a": ("its error, one sigma, without that of the scale", "Å"),
+    "strain_yy": ("strain along y of the scan, against the reference or the file", ""),
+    "strain_yy_sigma": ("its error, one sigma", ""),
+    "strain_xx": ("strain along x of the scan, against the reference or the file", ""),
+    "strain_xx_sigma": ("its error, one sigma", ""),
+    "strain_xy": ("shear strain, half the change of the right angle, against the reference or the file", ""),
+    "strain_xy_sigma": ("its error, one sigma", ""),
+    "lattice_turn_deg": ("rotation against the reference, from +x towards +y", "deg"),
+    "lattice_turn_sigma_deg": ("its error, one sigma", "deg"),
     "log10_false_alarms": ("expected number of equally good matches among random spots, log10", ""),
 }
 #: Names of an axis after y, x (and the phases, where it has them), and of its elements.
