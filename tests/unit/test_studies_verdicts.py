@@ -1,0 +1,33 @@
+"""When several seeds decide a claim, and when they leave it open."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
+
+from verdicts import decide, mean_and_range
+
+HIGH, LOW, BETWEEN = (0.6, 0.7, 0.65), (0.1, 0.2, 0.3), (0.25, 0.4, 0.62)
+
+
+@pytest.mark.parametrize(
+    ("ways", "verdict"),
+    [
+        ((HIGH, LOW), "Agrees"),
+        ((LOW, HIGH), "Does not agree here"),
+        ((HIGH, BETWEEN), "Open"),
+        ((HIGH, HIGH), "Open"),
+        ((HIGH[:2], LOW), "Open"),
+        ((HIGH, (0.5, 0.4, 0.45), LOW), "Agrees"),
+        ((HIGH, BETWEEN, LOW), "Open"),
+        ((BETWEEN, LOW, HIGH), "Does not agree here"),
+    ],
+)
+def test_a_claim_is_decided_only_where_all_seeds_of_one_way_are_above_all_of_the_other(ways, verdict):
+    assert decide(*ways) == verdict
+
+
+def test_a_single_seed_has_no_range():
+    assert (mean_and_range([0.5]), mean_and_range(HIGH)) == ("0.50", "0.65 (0.60 to 0.70)")
