@@ -6,6 +6,7 @@ python studies/half_fft.py [--seeds 3] [--write]
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -118,6 +119,11 @@ def row_of(name: str, seed: int, marks: Marks, shape: Shape) -> list[str]:
             str(shape.merged), f"{shape.size:.2f}", f"{marks.threshold:g}"]  # fmt: skip
 
 
+def of_plans(shapes: dict[str, list[Shape]], read: Callable[[Shape], float]) -> dict[str, list[float]]:
+    """One number of each shape."""
+    return {name: [read(shape) for shape in found] for name, found in shapes.items()}
+
+
 def page_of(
     marks: dict[str, list[Marks]], relu: list[Marks], shapes: dict[str, list[Shape]], seconds: dict[str, float]
 ) -> Page:
@@ -125,10 +131,9 @@ def page_of(
     rows = [[name, str(i), *cells_of([m])] for name in PLANS for i, m in enumerate(marks[name])]
     rows += [["half, ReLU", str(i), *cells_of([m])] for i, m in enumerate(relu)]
     looks = [row_of(name, i, marks[name][i], s) for name in PLANS for i, s in enumerate(shapes[name])]
-    size, merged, unpaired = (
-        {name: [float(read(s)) for s in shapes[name]] for name in PLANS}
-        for read in (lambda s: s.size, lambda s: s.merged, lambda s: 100 * s.unpaired / max(s.regions, 1))
-    )
+    size = of_plans(shapes, lambda s: s.size)
+    merged = of_plans(shapes, lambda s: s.merged)
+    unpaired = of_plans(shapes, lambda s: 100 * s.unpaired / max(s.regions, 1))
     larger = float(np.mean(size["whole"]) / np.mean(size["half"]) - 1)
     dice = {name: mean_and_range(values_of(marks[name])) for name in PLANS}
     by_measure = {m: decide(*(values_of(marks[name], m) for name in PLANS)) for m in MARK_HEADS[:6]}
