@@ -25,7 +25,7 @@ from friedel.pipeline.runs.folder import RunFolder
 from friedel.web.evidence import evidence_at
 from friedel.web.partial import partial_map
 from friedel.web.recipes import python_of
-from friedel.web.results import zipped
+from friedel.web.results import describe_run, plane_of, zipped
 from friedel.web.roots import Roots
 from friedel.web.security import Access
 
@@ -97,6 +97,14 @@ def test_reflections_are_marked_where_they_are(scan_path: Path, tmp_path: Path, 
     o3 = [o for o in found["outlines"] if o["label"].startswith("nmc811-o3 [0 0 ")]
     assert far_off([np.mean(o["px"], axis=0).tolist() for o in o3], spots_at(4, 0)) < 0.7
     assert found["candidates"][0]["zone"] in ([0, 0, 1], [0, 0, -1])
+
+
+def test_spacings_and_strain_are_pictures_of_the_phase_that_is_there(hexagon_run: Path) -> None:
+    assert {"d_spacing_a", "strain_xx"} <= set(describe_run(hexagon_run, Roots.of(hexagon_run))["pictures"])
+    nan = np.nan
+    strain = np.array([[[nan, 0.5], [0.25, nan], [nan, nan]]])
+    assert np.array_equal(plane_of(strain, "strain_xx", 0), [[0.5, 0.25, nan]], equal_nan=True)
+    assert np.array_equal(plane_of(strain, "rotation_deg", 1), strain[..., 1], equal_nan=True)
 
 
 def test_a_place_outside_the_map_is_refused(hexagon_run: Path) -> None:

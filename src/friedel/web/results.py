@@ -48,6 +48,8 @@ _PICTURES = (
     "annular", "bright_field", "amplitude", "off_zone_deg", "rotation_deg", "strain", "d_spacing_a", "strain_yy",
     "strain_xx", "strain_xy", "lattice_turn_deg",
 )  # fmt: skip
+#: Those that each position has of one phase at most, the one that is alone there.
+_OF_ONE_PHASE = ("d_spacing_a", "strain_yy", "strain_xx", "strain_xy", "lattice_turn_deg")
 
 
 def result_routes(roots: Roots, runs: Path) -> APIRouter:
@@ -88,7 +90,7 @@ def result_routes(roots: Roots, runs: Path) -> APIRouter:
         array = _array(run_at(path), name)
         if array is None:
             raise DataError(f"This run has no {name}.")
-        return Response(encode(array if array.ndim == 2 else array[..., phase]), media_type="application/octet-stream")
+        return Response(encode(plane_of(array, name, phase)), media_type="application/octet-stream")
 
     @routes.get("/run/evidence")
     def evidence(path: str, y: int, x: int) -> dict[str, Any]:
@@ -161,6 +163,13 @@ def describe_run(folder: Path, roots: Roots) -> dict[str, Any]:
         }
     )
     return out
+
+
+def plane_of(array: AnyArray, name: str, phase: int) -> AnyArray:
+    """Return an array (y, x), or of a phase (y, x, P): of whichever has a value where at most one does."""
+    if name in _OF_ONE_PHASE:
+        return np.where(np.isfinite(array).any(axis=-1), np.nansum(array, axis=-1), np.nan)
+    return array if array.ndim == 2 else array[..., phase]
 
 
 def zipped(folder: Path, roots: Roots) -> Iterator[bytes]:
