@@ -189,10 +189,9 @@ completes its map by Friedel's law.
 {NO_DATA} The size of the paper's network and training.
 """
     verdict = (
-        f"{by_measure['Dice']} that halves are better: Dice {dice['half']} with halves, {dice['whole']} with wholes "
-        f"for the same work. {by_size} that wholes draw features at least {100 * LARGER:.0f} % larger: "
-        f"{100 * larger:+.0f} % in area. Of the regions of wholes {np.mean(unpaired['whole']):.0f} % break the "
-        "symmetry."
+        f"{by_measure['Dice']} in Dice: {dice['half']} with halves, {dice['whole']} with wholes for the same work. "
+        f"{by_size} in size: the area of a feature is {100 * larger:+.0f} % with wholes, where the paper has at least "
+        f"{100 * LARGER:+.0f} %. Of the regions of wholes {np.mean(unpaired['whole']):.0f} % break the symmetry."
     )
     cost = (
         f"{seeds_text(seeds)}; {seconds['half']:.0f} s of processor time for a training on halves, "

@@ -129,7 +129,7 @@ and FFTs labelled by hand.
 """
     by_dice = {rival: found["Dice"] for rival, found in by_measure.items()}
     verdict = (
-        f"That the U-Net trained on halves has the best Dice: {listed(by_dice, 'over')}. Dice: {dice}; "
+        f"The U-Net trained on halves as the best by Dice: {listed(by_dice, 'beside')}. Dice: {dice}; "
         f"friedel's network, which has learnt from other crystals and larger FFTs, {own}."
     )
     cost = f"{seeds_text(seeds)}, {cpu_minutes()} for what is not kept from other studies."

@@ -29,7 +29,7 @@ from matplotlib.figure import Figure
 from pages import Page, cpu_minutes, save_picture, table, write_page
 from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
-from verdicts import HOW_DECIDED, decide, mean_and_range, seeds_text
+from verdicts import HOW_DECIDED, decide, listed, mean_and_range, seeds_text
 
 from friedel.core.arrays import Float32Array
 from friedel.report.style import in_house_style, without_ticks
@@ -80,7 +80,7 @@ def page_of(ssim: dict[Stage, float], marks: dict[Stage, list[Marks]]) -> Page:
     theirs = [stage for stage in STAGES[:4] if stage in marks]
     rank = float(spearmanr([ssim[s] for s in theirs], [np.mean(dice[s]) for s in theirs]).statistic)
     seeds = len(marks["filtered"])
-    steps = [f"{after} over {before} {decide(dice[after], dice[before]).lower()}" for before, after in pairwise(theirs)]
+    steps = {f"{b} over {a}": decide(dice[b], dice[a]) for a, b in pairwise(theirs)}
     own = (
         f", Dice {mean_and_range(dice['over noise'])}, against {mean_and_range(dice['filtered'])} of the paper's last "
         f"stage (that it is better: {decide(dice['over noise'], dice['filtered']).lower()})"
@@ -108,7 +108,7 @@ mean, white at the brightest {100 * WHITE_SHARE:g} %.
 
 {HOW_DECIDED}
 
-- That each stage makes a better network than the one before it: {", ".join(steps)}.
+- That each stage makes a better network than the one before it: {listed(steps, "for")}.
 - SSIM of the paper's stages: {", ".join(f"{s} {ssim[s]:.2f}" for s in STAGES[:4])}. The display that is modelled
   here is dark; the paper's contrast and brightness were chosen for the likeness to its own.
 - Rank correlation of SSIM and mean Dice over {len(theirs)} stages of the paper: {rank:+.1f}. So few points say
@@ -130,9 +130,8 @@ A person's display in GATAN's program; SSIM depends on it. {NO_DATA}
     means = {s: float(np.mean(dice[s])) for s in theirs}
     apart, unlike = (max(v[s] for s in later) - min(v[s] for s in later) for v in (means, ssim))
     verdict = (
-        f"{decide(*(dice[s] for s in reversed(theirs)))} that every stage makes a better network: Dice is "
-        f"{', '.join(f'{mean_and_range(dice[s])} {s}' for s in theirs)}. After the first stage the means differ by "
-        f"{apart:.2f} at most, although SSIM differs by {unlike:.2f}."
+        f"Stages one after the other: {listed(steps, 'for')}. Dice is {', '.join(f'{mean_and_range(dice[s])} {s}' for s in theirs)}. "
+        f"After the first stage the means differ by {apart:.2f} at most, although SSIM differs by {unlike:.2f}."
     )
     cost = f"{seeds_text(seeds)}, {cpu_minutes()} for what is not kept from other studies."
     return Page("preprocessing", "Preprocessing, SSIM and the network", "HRTEM", verdict, text, cost)

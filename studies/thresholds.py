@@ -101,7 +101,7 @@ states {own.card.mask_threshold:g}, chosen on validation crystals. Spots have a 
 {NO_DATA} The size of the paper's network and training, on which the best threshold depends.
 """
     verdict = (
-        f"{says} that 0.90 is best: Dice is {mean_and_range(at_paper)} there and {mean_and_range(at_chosen)} at "
+        f"{says}: at the paper's 0.90 Dice is {mean_and_range(at_paper)}, and {mean_and_range(at_chosen)} at "
         f"{on_validation:g}, which validation FFTs choose for the paper's network trained shortly here; friedel's is "
         f"best at {own_best:g}. It is to be chosen for each network on FFTs set aside."
     )

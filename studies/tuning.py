@@ -173,7 +173,7 @@ segmenter was not tuned so.
 {NO_DATA} 100 epochs of each trial.
 """
     verdict = (
-        f"{says} that tuning makes a better network: loss {losses[int(order[0])]:.4f} after {len(losses)} short trials "
+        f"{says}: loss {losses[int(order[0])]:.4f} after {len(losses)} short trials "
         f"against {default:.4f} untuned; in full training Dice {dice}."
     )
     cost = (
