@@ -130,7 +130,8 @@ A person's display in GATAN's program; SSIM depends on it. {NO_DATA}
     means = {s: float(np.mean(dice[s])) for s in theirs}
     apart, unlike = (max(v[s] for s in later) - min(v[s] for s in later) for v in (means, ssim))
     verdict = (
-        f"Stages one after the other: {listed(steps, 'for')}. Dice is {', '.join(f'{mean_and_range(dice[s])} {s}' for s in theirs)}. "
+        f"Stages one after the other: {listed(steps, 'for')}. Dice is "
+        f"{', '.join(f'{mean_and_range(dice[s])} {s}' for s in theirs)}. "
         f"After the first stage the means differ by {apart:.2f} at most, although SSIM differs by {unlike:.2f}."
     )
     cost = f"{seeds_text(seeds)}, {cpu_minutes()} for what is not kept from other studies."

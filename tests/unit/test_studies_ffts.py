@@ -9,13 +9,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
-from fft_networks import Look, marks_at, pooled, spot_score, turned
+from fft_networks import Look, Marks, cells_of, marks_at, pooled, spot_score, turned, values_of
 from fft_sheets import Sheet, feature_sizes, regions_of
 from gaussian_kernels import contrast
 from half_fft import completed, spots_in, unpaired_regions
 from manual_measurement import errors
 
 from friedel.nets.half_plane import half_of, whole_of
+from friedel.nets.scoring import Score
+from friedel.spots.segmentation import MaskScore
 
 WIDTH = 32
 
@@ -108,3 +110,14 @@ def test_spacings_are_compared_with_the_nearest_spot_of_either_sign():
     true = np.array([[0.3, 0.4], [0.1, 0.2]])
     found = np.array([[-0.303, -0.404], [0.4, 0.4]])
     assert list(errors(found, true, 0.02)) == pytest.approx([1 / 1.01 - 1])
+
+
+def test_seeds_are_shown_by_their_mean_and_compared_so_that_more_is_better():
+    good, poor = (
+        Marks(MaskScore(hits, 10, 10, 70, far), Score(hits=8, false=4, patterns=2), 0.5)
+        for hits, far in ((30, 5.0), (10, 20.0))
+    )
+    cells = cells_of([good, poor])
+    assert (cells[0], cells[5]) == ("0.62 (0.50 to 0.75)", "12")
+    for measure in ("Dice", "Hausdorff"):
+        assert values_of([good], measure) > values_of([poor], measure)
