@@ -40,7 +40,7 @@ from friedel.spots.cfar import Cfar
 
 CLUSTERS = (2, 3, 4, 5)
 CNN_WIDTH = 16
-HALF, WHOLE, CNN, KMEANS = "U-Net, half", "U-Net, whole", "CNN", "k-means"
+HALF, WHOLE, CNN, KMEANS = "U-Net on halves", "U-Net on wholes", "CNN", "k-means"
 OWN = "friedel's network"
 #: The paper's six, of those that the table shows.
 SIX = MARK_HEADS[:6]
@@ -129,7 +129,7 @@ and FFTs labelled by hand.
 """
     by_dice = {rival: found["Dice"] for rival, found in by_measure.items()}
     verdict = (
-        f"The U-Net trained on halves as the best by Dice: {listed(by_dice, 'beside')}. Dice: {dice}; "
+        f"The {HALF} as the best by Dice: {listed(by_dice, 'beside')}. Dice: {dice}; "
         f"friedel's network, which has learnt from other crystals and larger FFTs, {own}."
     )
     cost = f"{seeds_text(seeds)}, {cpu_minutes()} for what is not kept from other studies."

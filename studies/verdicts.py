@@ -30,9 +30,13 @@ def decide(*ways: Sequence[float]) -> Verdict:
 
 
 def listed(verdicts: Mapping[str, Verdict], word: str = "by") -> str:
-    """Say which of several comparisons came out how, as "agrees by Dice and IoU, open by recall"."""
+    """Say which of several comparisons came out how, as "agrees by Dice and IoU; open by recall"."""
     names = {v: [name for name, found in verdicts.items() if found == v] for v in get_args(Verdict)}
-    return ", ".join(f"{v.lower()} {word} {' and '.join(which)}" for v, which in names.items() if which)
+    return "; ".join(f"{v.lower()} {word} {_series(which)}" for v, which in names.items() if which)
+
+
+def _series(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def mean_and_range(values: Sequence[float], digits: int = 2) -> str:
@@ -49,5 +53,5 @@ def seeds_text(number: int) -> str:
 
 HOW_DECIDED = (
     f"A verdict needs {ENOUGH} seeds of each way, all of one better than all of the other, which without a difference "
-    "happens once in 20 times; all else is called open."
+    "happens once in 20 times; all else is called open. It tells of other seeds, not of other FFTs."
 )

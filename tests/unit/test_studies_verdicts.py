@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
-from verdicts import decide, mean_and_range
+from verdicts import decide, listed, mean_and_range
 
 HIGH, LOW, BETWEEN = (0.6, 0.7, 0.65), (0.1, 0.2, 0.3), (0.25, 0.4, 0.62)
 
@@ -31,3 +31,8 @@ def test_a_claim_is_decided_only_where_all_seeds_of_one_way_are_above_all_of_the
 
 def test_a_single_seed_has_no_range():
     assert (mean_and_range([0.5]), mean_and_range(HIGH)) == ("0.50", "0.65 (0.60 to 0.70)")
+
+
+def test_measures_are_listed_under_their_verdicts():
+    verdicts = {"Dice": "Agrees", "IoU": "Open", "recall": "Agrees", "accuracy": "Agrees"}
+    assert listed(verdicts) == "agrees by Dice, recall and accuracy; open by IoU"
