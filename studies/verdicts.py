@@ -40,10 +40,9 @@ def _series(names: Sequence[str]) -> str:
 
 
 def mean_and_range(values: Sequence[float], digits: int = 2) -> str:
-    """Mean of what several seeds reach, and the range."""
-    if len(values) == 1:
-        return f"{values[0]:.{digits}f}"
-    return f"{np.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    """Mean of what several seeds reach, and the range if there is one to be seen."""
+    mean, least, most = (f"{v:.{digits}f}" for v in (np.mean(values), min(values), max(values)))
+    return mean if least == most else f"{mean} ({least} to {most})"
 
 
 def seeds_text(number: int) -> str:
