@@ -167,7 +167,7 @@ def trained(plan: Plan) -> Trained:
     """Train, with the paper's cross entropy, or load what was trained before."""
     path = WORK / "networks" / f"{plan.name}.safetensors"
     torch.manual_seed(plan.seed)
-    network = plan.make()
+    network = plan.make().to(memory_format=torch.channels_last)
     key = json.dumps([repr(plan.look), plan.n_sheets, plan.pixels, plan.rate, str(network)])
     if path.exists():
         with safe_open(path, framework="pt") as stored:
@@ -194,7 +194,7 @@ def unet(width: int) -> Plan:
 def _train(network: nn.Module, plan: Plan, pictures: Sequence[Float32Array]) -> None:
     torch.set_num_threads(1)
     _start(network)
-    network = network.to(memory_format=torch.channels_last).train()
+    network.train()
     sheets = known_sheets("training", plan.n_sheets)
     optimiser = torch.optim.Adam(network.parameters(), lr=plan.rate)
     size = plan.look.see(sheets[0].power, sheets[0].width).size
@@ -251,8 +251,8 @@ def turned(half: AnyArray, view: int, width: int) -> AnyArray:
 def probability_of(ready: Trained, picture: AnyArray, width: int) -> Float32Array:
     """Probability of a spot at each pixel of the half plane (ky, width // 2), or of the whole if that is seen."""
     seen = torch.as_tensor(ready.look.see(picture, width))[None, None]
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        found = torch.sigmoid(ready.network(seen))[0].float().numpy()
+    with torch.no_grad():
+        found = torch.sigmoid(ready.network(seen))[0].numpy()
     return ready.look.back(found, width)
 
 
