@@ -232,3 +232,16 @@ def test_single_steps_write_what_the_whole_run_writes(
     np.testing.assert_array_equal(found["k_inv_a"][...], known["k_inv_a"][...])
     annular = zarr.open_group(scan_run / "phase_map.zarr", mode="r")["annular"][...]
     np.testing.assert_allclose(np.load(tmp_path / "virtual.npy"), annular, rtol=1e-6)
+
+
+def test_reference_of_strain_and_neighbours_go_into_the_recipe_and_the_run(
+    done: Friedel, scan_file: Path, tmp_path: Path
+) -> None:
+    options = ("--strain-reference", "0:6,0:4", "--neighbours", "--template", "hexagon", "--denoise", "none")
+    done("map", scan_file, *NMC, "--out", tmp_path / "run", *options)
+    recipe = tomllib.loads((tmp_path / "run" / "recipe.toml").read_text(encoding="utf-8"))
+    assert recipe["region"]["strain_reference"] == [[0, 6], [0, 4]]
+    assert recipe["scan"]["neighbours"] is True
+    store = zarr.open_group(tmp_path / "run" / "phase_map.zarr", mode="r")
+    assert store.attrs["strain_reference"] == [[0, 6], [0, 4]]
+    assert {"strain_xx", "d_spacing_a", "presence_neighbours"} <= set(store.array_keys())

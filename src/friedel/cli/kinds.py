@@ -17,6 +17,7 @@ _TAKEN_BY = {
     "--denoise": _SCAN,
     "--template": _SCAN,
     "--strain-reference": _SCAN,
+    "--neighbours": _SCAN,
     "--pixel-size-a": _IMAGES,
     "--detector": _IMAGES,
     "--frame-time-s": _SERIES,

@@ -59,6 +59,9 @@ def map_command(
     roi_mask: Annotated[str | None, typer.Option(help="Analyse only where this image is not 0.")] = None,
     strain_reference: Annotated[str | None, typer.Option(help="Scan: strain relative to Y0:Y1,X0:X1.")] = None,
     denoise: Annotated[str | None, typer.Option(help="Scan: auto, none, or a network (name or .onnx).  [auto]")] = None,
+    neighbours: Annotated[
+        bool, typer.Option("--neighbours", help="Scan: also a map in which neighbours count.")
+    ] = False,
     template: Annotated[str | None, typer.Option(help="Scan: auto, counts, hexagon or lattice.")] = None,
     pixel_size_a: Annotated[float | None, typer.Option(help="Micrograph: Å per pixel.")] = None,
     detector: Annotated[str | None, typer.Option(help="Micrograph: auto, cfar or net.")] = None,
@@ -92,6 +95,7 @@ def map_command(
         "region.strain_reference": rectangle(strain_reference),
         "scan.annulus_inv_a": float_pair(annulus_inv_a),
         "scan.template": template,
+        "scan.neighbours": neighbours or None,
         "micrograph.detector": detector,
         "scan.denoise": str(Path(denoise).absolute()) if denoise and denoise.lower().endswith(".onnx") else denoise,
     }

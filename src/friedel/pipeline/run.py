@@ -28,6 +28,7 @@ from friedel.pipeline.runs.folder import RunFolder, open_run
 from friedel.pipeline.runs.outcome import Clock, Outcome, answer_of, calibration_entry, write_outcome
 from friedel.pipeline.runs.provenance import collect_provenance, sha256_of, sha256_of_text
 from friedel.pipeline.scans.counts import CountFindings
+from friedel.pipeline.scans.neighbour_report import arrays_with_neighbours, neighbour_sections, words_of_prior
 from friedel.pipeline.scans.report import scan_sections
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.pipeline.scans.road import analyse_scan
@@ -102,6 +103,7 @@ def run_recipe(
             outcome = _analyse(data, recipe, phases, run, options, progress)
         if outcome.network_device:
             provenance = replace(provenance, weights_sha256=weights, network_device=outcome.network_device)
+        provenance = replace(provenance, spatial_prior=outcome.spatial_prior)
         clock.lap("analyse")
         summary = write_outcome(run, recipe, toml, outcome, provenance, clock)
         progress("report", 1, 1)
@@ -179,6 +181,9 @@ def _map_scan(
     arrays |= strain.arrays()
     attributes["spacings"] = plain_values([asdict(found) for found in strain.phases])
     attributes["strain_reference"] = recipe.region.strain_reference
+    if result.smoothed is not None:
+        arrays |= arrays_with_neighbours(result.smoothed.phase_map, recipe.min_probability)
+        attributes["neighbours"] = {"number": 4, "strength": round(result.smoothed.strength, 4)}
     return Outcome(
         "scan",
         result.phase_map,
@@ -188,11 +193,13 @@ def _map_scan(
         (*result.warnings, *strain.warnings),
         lambda: [
             *scan_sections(result, region, whole, recipe.min_probability),
+            *neighbour_sections(result, recipe.min_probability),
             *strain_sections(strain, result.phase_map.phases, scan.scan_grid),
         ],
         arrays,
         attributes,
         network_device=device,
+        spatial_prior=words_of_prior(result),
     )
 
 

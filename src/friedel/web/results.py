@@ -46,7 +46,7 @@ _FILES = {
 #: Arrays beside presence that are pictures.
 _PICTURES = (
     "annular", "bright_field", "amplitude", "off_zone_deg", "rotation_deg", "strain", "d_spacing_a", "strain_yy",
-    "strain_xx", "strain_xy", "lattice_turn_deg",
+    "strain_xx", "strain_xy", "lattice_turn_deg", "label_neighbours",
 )  # fmt: skip
 #: Those that each position has of one phase at most, the one that is alone there.
 _OF_ONE_PHASE = ("d_spacing_a", "strain_yy", "strain_xx", "strain_xy", "lattice_turn_deg")

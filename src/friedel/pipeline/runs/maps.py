@@ -18,6 +18,8 @@ from friedel.pipeline.runs.files import load_map_attributes, load_summary
 #: What the arrays of a phase map hold, and their unit; others go without.
 _MEANINGS = {
     "presence": ("how surely the phase is present, 0 to 1", ""),
+    "presence_neighbours": ("presence with the say of neighbouring positions (a spatial prior), 0 to 1", ""),
+    "label_neighbours": ("as label, of presence_neighbours", ""),
     "label": ("bit i is set where phase i is present at the threshold of the run; 0 where none is", ""),
     "valid": ("False where nothing can be said", ""),
     "amplitude": ("amplitude of the fringes of the phase", ""),

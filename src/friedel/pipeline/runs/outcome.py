@@ -66,6 +66,8 @@ class Outcome:
         Writes further files into the folder of the run.
     network_device
         Where a network ran, "" if none did.
+    spatial_prior
+        How neighbours had a say in a map, "" if they had none.
     """
 
     kind: str
@@ -81,6 +83,7 @@ class Outcome:
     spot_columns: Mapping[str, AnyArray] = field(default_factory=dict)
     write_more: Callable[[Path], None] = lambda folder: None
     network_device: Device | Literal[""] = ""
+    spatial_prior: str = ""
 
 
 class Clock:
@@ -181,6 +184,7 @@ def _report(
             *((f"sha256 of {name}", value) for name, value in provenance.inputs_sha256.items()),
             *((f"sha256 of {name}", value) for name, value in provenance.weights_sha256.items()),
             *((("network ran on", provenance.network_device),) if provenance.network_device else ()),
+            *((("spatial prior", provenance.spatial_prior),) if provenance.spatial_prior else ()),
             *((f"version of {name}", value) for name, value in provenance.versions.items()),
             ("seed", provenance.seed),
             ("host", provenance.host),

@@ -43,6 +43,8 @@ class Provenance:
         The command line, argument by argument; empty where the run was started from Python.
     time_utc
         Start, ISO 8601.
+    spatial_prior
+        How neighbouring positions had a say in a map beside that of the evidence; empty where they had none.
     """
 
     recipe_sha256: str
@@ -54,6 +56,7 @@ class Provenance:
     command: tuple[str, ...]
     host: str
     time_utc: str
+    spatial_prior: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""

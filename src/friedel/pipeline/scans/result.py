@@ -43,6 +43,9 @@ class ScanOptions:
     denoise
         "auto": alike neighbours are added up and the shipped network finds the spots, up to the doses for which it was
         made; "none"; or a network, the name of a shipped one or a file NAME.onnx with its card.
+    neighbours
+        Also make a map in which the four neighbours of each position have a say: a spatial prior, beside presence by
+        the evidence of each position alone.
     detector, hexagon, lattice, counts
         Settings of the steps.
     """
@@ -50,6 +53,7 @@ class ScanOptions:
     annulus_inv_a: tuple[float, float] | None = None
     template: Literal["auto", "counts", "hexagon", "lattice"] = "auto"
     denoise: str = "auto"
+    neighbours: bool = False
     detector: Dog = Dog()  # noqa: RUF009 - frozen
     hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
     lattice: ZoneOptions = ZoneOptions()  # noqa: RUF009 - frozen
@@ -111,6 +115,22 @@ class LatticeFindings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SmoothedMap:
+    """A phase map in which neighbours have had a say.
+
+    Parameters
+    ----------
+    phase_map
+        Presence with the say of neighbours.
+    strength
+        Log odds that a neighbour of the same phases adds, at most.
+    """
+
+    phase_map: PhaseMap
+    strength: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ScanResult:
     """A mapped scan.
 
@@ -130,6 +150,8 @@ class ScanResult:
         What the user should know.
     denoiser
         What found the spots together with the detector; None if the detector alone did.
+    smoothed
+        The map with the say of neighbours, where that was asked for.
     """
 
     phase_map: PhaseMap
@@ -139,6 +161,7 @@ class ScanResult:
     found: HexagonFindings | LatticeFindings | CountFindings
     warnings: tuple[str, ...]
     denoiser: ScanDenoiser | None = None
+    smoothed: SmoothedMap | None = None
 
 
 def scan_warnings(

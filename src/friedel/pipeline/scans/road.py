@@ -41,6 +41,7 @@ from friedel.pipeline.scans.counts import (
     take_sample,
 )
 from friedel.pipeline.scans.joined import are_along, join_evidence, judge_hexagons, presence_of_hexagons
+from friedel.pipeline.scans.neighbours import with_neighbours
 from friedel.pipeline.scans.result import (
     HexagonFindings,
     LatticeFindings,
@@ -86,6 +87,7 @@ def analyse_scan(
         If the annulus, the phases or the data cannot give a map; the message says what to change.
     """
     options = options or ScanOptions()
+    finish = _finisher(options, seed, progress)
     template = choose_template(phases, options)
     if options.template == "auto" and template == "hexagon" and not lies_along_zones(scan, phases, options, fit_centre):
         template = "counts"
@@ -110,19 +112,27 @@ def analyse_scan(
         survey, presence, spots, found = _judge_counts(
             survey, phases, options, plan, store=store, executor=executor, progress=progress
         )
-        return _result(scan, survey, phases, presence, spots, annulus, found, mask, denoiser)
+        return finish(_result(scan, survey, phases, presence, spots, annulus, found, mask, denoiser))
     plan = BlockPlan(detector, annulus, zones, options.hexagon, denoiser=denoiser, seed=seed)
     blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
     if template == "hexagon":
         hexagons = judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
         presence = presence_of_hexagons(hexagons, phases)
-        return _result(scan, survey, phases, presence, spots, annulus, hexagons, mask, denoiser)
+        return finish(_result(scan, survey, phases, presence, spots, annulus, hexagons, mask, denoiser))
     grid = survey.scan.grid
     lattices = _judge_lattices(spots, phases, options, annulus, grid, executor, partial(progress, "phases"))
     spots = lattices.distortion.correct(spots)
     survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, lattices.distortion)))
-    return _result(scan, survey, phases, lattices.evidence.presence, spots, annulus, lattices, mask, denoiser)
+    presence = lattices.evidence.presence
+    return finish(_result(scan, survey, phases, presence, spots, annulus, lattices, mask, denoiser))
+
+
+def _finisher(options: ScanOptions, seed: int, progress: Progress) -> Callable[[ScanResult], ScanResult]:
+    """Return what is done to a mapped scan: neighbours have their say, if they are asked."""
+    if not options.neighbours:
+        return lambda result: result
+    return partial(with_neighbours, seed=seed, progress=partial(progress, "neighbours"))
 
 
 def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, fit_centre: bool) -> bool:
@@ -134,7 +144,7 @@ def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, 
     patterns = sample_patterns(scan)
     rows = np.linspace(0, len(patterns) - 1, min(_TRIED, len(patterns))).astype(int)
     sample = replace(scan, data=patterns[rows][:, None], scan_grid=None)
-    tried = replace(options, template="counts", denoise="none", counts=_COARSE)
+    tried = replace(options, template="counts", denoise="none", neighbours=False, counts=_COARSE)
     try:
         found = analyse_scan(sample, phases, tried, fit_centre=fit_centre)
     except (CalibrationError, DataError):
