@@ -5,12 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from friedel.core.arrays import AnyArray, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import load_phases
+from friedel.identify.hexagons.halves import light_at_halves
 from friedel.identify.hexagons.lattice import HexagonOptions, Hexagons, fit_hexagons
-from friedel.identify.hexagons.presence import RING_TOLERANCE, RingEvidence, measure_rings, presence_from_rings
-from friedel.identify.hexagons.rings import HexagonalZone, hexagonal_zones, learn_rings
+from friedel.identify.hexagons.presence import (
+    RING_TOLERANCE,
+    RingEvidence,
+    known_by_zone,
+    measure_rings,
+    presence_from_rings,
+)
+from friedel.identify.hexagons.rings import HexagonalZone, LearnedRings, hexagonal_zones, learn_rings
 from friedel.spots.dog import Dog, filter_stack, find_spots
 
 ANNULUS = (0.33, 0.82)
@@ -35,15 +42,26 @@ def expose(rings: list[Ring], dose: float, n: int, seed: int = 0) -> AnyArray:
     return np.random.default_rng(seed).poisson(dose * mean, (n, *SHAPE))
 
 
-def judge(counts: AnyArray, names: tuple[str, ...], true_scale: float = 1.0) -> FloatArray:
-    """Presence (n, phases) by the steps of the hexagon road."""
+def judge(counts: AnyArray, names: tuple[str, ...], valid: BoolArray | None = None) -> FloatArray:
+    """Presence (n, phases) by the steps of the hexagon road, which takes the patterns for one scan."""
+    return judge_and_learn(counts, names, valid)[0]
+
+
+def judge_and_learn(
+    counts: AnyArray, names: tuple[str, ...], valid: BoolArray | None = None
+) -> tuple[FloatArray, LearnedRings]:
     phases = load_phases(names)
     zones = hexagonal_zones(phases, ANNULUS)
     detector = Dog(sigma_inv_a=SIGMA_PX * STEP)
     response = filter_stack(counts, detector, GRID)
     hexagons = fit_hexagons(find_spots(response, detector, ANNULUS), HexagonOptions(), ANNULUS)
-    evidence = measure_rings(response, np.zeros((len(counts), 2)), hexagons, zones, max_scale_error=0.035)
-    return presence_from_rings(evidence, zones, len(names), scale=true_scale)
+    shift = np.zeros((len(counts), 2))
+    evidence = measure_rings(response, shift, hexagons, zones, max_scale_error=0.035, valid=valid)
+    rings = learn_rings(
+        hexagons, zones, evidence.half_log_ratio, relative_sigma=GRID.relative_sigma, tolerance=RING_TOLERANCE
+    )
+    known = known_by_zone(evidence, hexagons, rings.known)
+    return presence_from_rings(evidence, zones, len(names), scale=rings.scale, known=known), rings
 
 
 CATHODE = ("nmc811-o3", "nmc811-o1")
@@ -78,7 +96,7 @@ def test_pure_o1_with_both_hexagons_is_o1_only(dose: float) -> None:
 def test_residue_of_o3_does_not_become_o1_at_any_dose(dose: float) -> None:
     presence = judge(expose([(O1_100, 0.001, 0.0), (O3_110, 0.12, 30.0)], dose, 20), CATHODE)
     assert (presence[:, 0] > 0.5).mean() > 0.95
-    assert presence[:, 1].max() < 0.1
+    assert presence[:, 1].max() < 0.2
 
 
 @pytest.mark.parametrize("share", [0.03, 0.1, 0.4])
@@ -113,6 +131,98 @@ def test_radius_tells_o3_from_rock_salt_where_both_are_candidates(radius: float,
     assert (presence[:, 1 - right] < 0.5).mean() > 0.95
 
 
+ROCK_SALT_220, SPINEL_440 = 0.972 * O3_110, O3_110  # spinel of the very lattice of O3: only its {220} tells
+
+
+@pytest.mark.parametrize("dose", [500.0, 1e4, 1e6])
+def test_rock_salt_that_nobody_named_is_none(dose: float) -> None:
+    """Where O3 is there too, and where it is not: 2.8 % are more than the scale may be off."""
+    salt, o3 = expose([(ROCK_SALT_220, 0.2, 5.0)], dose, 20, seed=1), expose([(O3_110, 0.2, 9.0)], dose, 20, seed=2)
+    assert (judge(salt, CATHODE) < 0.5).all()
+    presence = judge(np.concatenate([salt, o3]), CATHODE)
+    assert (presence[:20] < 0.5).all()
+    assert (presence[20:, 0] > 0.5).mean() > 0.9
+
+
+@pytest.mark.parametrize("dose", [1e3, 1e4, 1e6])
+def test_light_at_half_the_radius_is_of_another_crystal(dose: float) -> None:
+    """{220} of spinel with 1.5 % of the beam, aligned with {440}, which has the radius of {110} of O3."""
+    spinel = expose([(SPINEL_440, 0.2, 5.0), (SPINEL_440 / 2, 0.015, 5.0)], dose, 10, seed=1)
+    presence = judge(np.concatenate([spinel, expose([(O3_110, 0.2, 9.0)], dose, 30, seed=2)]), CATHODE)
+    assert (presence[:10] < 0.5).all()
+    assert (presence[10:, 0] > 0.5).mean() > 0.9
+
+
+@pytest.mark.parametrize("dose", [1e3, 1e5, 1e7])
+def test_residue_at_half_the_radius_takes_nothing_from_o3(dose: float) -> None:
+    presence = judge(expose([(O3_110, 0.2, 9.0), (O3_110 / 2, 0.0004, 9.0)], dose, 20), CATHODE)
+    assert (presence[:, 0] > 0.5).mean() > 0.9
+
+
+def test_other_light_at_half_the_radius_takes_nothing_from_o3() -> None:
+    """A grain of something else, turned by 20 degrees: both may lie along the beam."""
+    presence = judge(expose([(O3_110, 0.2, 9.0), (O3_110 / 2, 0.02, 29.0)], 1e4, 20), CATHODE)
+    assert (presence[:, 0] > 0.5).mean() > 0.9
+
+
+def test_spinel_is_named_where_it_is_a_candidate() -> None:
+    spinel = hexagonal_zones(load_phases(["limn2o4"]), ANNULUS)[0].radius_inv_a
+    counts = expose([(float(spinel[0]), 0.05, 5.0), (float(spinel[-1]), 0.2, 5.0)], 1e4, 20)
+    assert (judge(counts, ("nmc811-o3", "limn2o4"))[:, 1] > 0.5).all()
+    assert judge(counts, CATHODE).max() < 0.5
+
+
+def halves(counts: AnyArray, valid: BoolArray | None = None) -> FloatArray:
+    """Light at the halves of the hexagons on the ring of O3."""
+    detector = Dog(sigma_inv_a=SIGMA_PX * STEP)
+    response = filter_stack(counts, detector, GRID)
+    hexagons = fit_hexagons(find_spots(response, detector, (0.6, 0.82)), HexagonOptions(), (0.6, 0.82))
+    assert len(hexagons) == len(counts)
+    return light_at_halves(response, np.zeros((len(counts), 2)), hexagons, np.array([O3_110]), valid)
+
+
+@pytest.mark.parametrize("ring", [(0.5, 0.0), (np.sqrt(0.75), 30.0)])
+def test_light_and_darkness_at_halves_tell(ring: tuple[float, float]) -> None:
+    factor, turn = ring
+    lit = halves(expose([(O3_110, 0.2, 5.0), (O3_110 / 2, 0.01, 5.0), (factor * O3_110, 0.02, 5.0 + turn)], 3e3, 10))
+    assert lit.min() > 8.0
+    dark = halves(expose([(O3_110, 0.2, 5.0)], 3e3, 10))
+    assert dark.max() < 0.0
+    assert np.median(dark) < -4.0
+
+
+def test_nothing_is_told_by_halves_that_cannot_be_seen() -> None:
+    counts, valid = expose([(O3_110, 0.2, 5.0)], 3e3, 10), np.ones(SHAPE, dtype=bool)
+    y, x = np.indices(SHAPE)
+    radius = np.hypot(y - 54.0, x - 57.0) * STEP
+    valid[(radius > 0.31) & (radius < 0.39)] = False
+    valid[(radius > 0.56) & (radius < 0.645)] = False
+    np.testing.assert_allclose(halves(counts, valid), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("factor", "light"), [(0.972, -3.0), (0.985, 6.0)], ids=["rock salt", "spinel"])
+def test_a_scan_that_is_mostly_of_another_crystal_does_not_teach_the_scale(factor: float, light: float) -> None:
+    """A hundred hexagons of rock salt, or of spinel with light at its halves, and thirty of O3."""
+    rng = np.random.default_rng(3)
+    foreign = np.arange(130) < 100
+    radii = np.where(foreign, factor, 1.0) * O3_110 * rng.normal(1.0, 0.002, 130)
+    zones, told = hexagonal_zones(load_phases(CATHODE), ANNULUS), np.where(foreign, light, -3.0)
+    rings = learn_rings(measured(radii), zones, told, relative_sigma=0.005, tolerance=RING_TOLERANCE)
+    assert rings.scale == pytest.approx(1.0, abs=0.004)
+    assert (rings.known[100:] > 0.5).mean() > 0.9
+    assert (rings.known[:100] < 0.5).mean() > 0.9
+    assert rings.learned_inv_a[0] == pytest.approx(O3_110, rel=0.003)
+
+
+def test_o3_of_any_charge_between_the_candidates_is_known() -> None:
+    """Its lattice shrinks by 1.8 % to that of O1 while it is charged."""
+    rng = np.random.default_rng(3)
+    radii = rng.uniform(O3_110, O1_110, 60) * rng.normal(1.0, 0.002, 60)
+    zones = hexagonal_zones(load_phases(CATHODE), ANNULUS)
+    rings = learn_rings(measured(radii), zones, np.full(60, -3.0), relative_sigma=0.005, tolerance=RING_TOLERANCE)
+    assert (rings.known > 0.5).mean() > 0.95
+
+
 def measured(radii: FloatArray) -> Hexagons:
     n = len(radii)
     one = np.ones(n)
@@ -125,7 +235,9 @@ def test_scale_is_learned_from_both_rings_together(scale: float) -> None:
     true = rng.choice([O3_110, O1_100, O1_110], 200)
     radii = np.concatenate([scale * true * rng.normal(1.0, 0.003, 200), rng.uniform(0.35, 0.8, 20)])
     zones = hexagonal_zones(load_phases(CATHODE), ANNULUS)
-    rings = learn_rings(measured(radii), zones, relative_sigma=0.015, tolerance=RING_TOLERANCE)
+    rings = learn_rings(
+        measured(radii), zones, np.full(len(radii), -3.0), relative_sigma=0.015, tolerance=RING_TOLERANCE
+    )
     assert rings.scale == pytest.approx(scale, abs=max(0.006, 3 * rings.scale_sigma))
     assert rings.learned_inv_a[1] == pytest.approx(scale * O1_100, rel=0.004)
     assert rings.n_hexagons[1] > 50
@@ -133,8 +245,9 @@ def test_scale_is_learned_from_both_rings_together(scale: float) -> None:
 
 def test_scale_stays_where_few_hexagons_or_none_tell() -> None:
     zones = hexagonal_zones(load_phases(CATHODE), ANNULUS)
-    rings = learn_rings(measured(np.zeros(0)), zones, relative_sigma=0.015, tolerance=RING_TOLERANCE)
-    assert (rings.scale, rings.scale_sigma) == (1.0, 0.015)
+    rings = learn_rings(measured(np.zeros(0)), zones, np.zeros(0), relative_sigma=0.015, tolerance=RING_TOLERANCE)
+    assert rings.scale == pytest.approx(1.0, abs=1e-3)
+    assert rings.scale_sigma == pytest.approx(0.015, rel=0.05)
     assert np.isnan(rings.learned_inv_a).all()
     assert (rings.n_hexagons == 0).all()
 

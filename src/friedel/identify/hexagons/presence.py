@@ -9,25 +9,25 @@ import numpy as np
 from scipy import stats
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.identify.hexagons.halves import CONFUSABLE, light_at_halves
 from friedel.identify.hexagons.lattice import SIXTY_DEG, Hexagons
 from friedel.identify.hexagons.rings import HexagonalZone, LearnedRings
 from friedel.spots.dog import DogResponse
 
 #: Relative half width of a ring: the lattice of a layered oxide changes by 1.8 % with charge.
 RING_TOLERANCE = 0.02
-#: Rings of two phases nearer than this, relatively, may be confused for one another.
-CONFUSABLE = 0.04
 #: Azimuths nearer than this belong to one orientation.
 _SAME_AZIMUTH_RAD = np.deg2rad(4.0)
+#: Weight of a radius that is no phase's own, against 1 for one exactly on its ring: charge changes cells.
+_ANY_RADIUS = 0.05
 #: Share of the beam in a ring of six spots: at most 0.14 % where dynamical residues of a phase without that ring
 #: reach it, 1.2 % to 60 % where the phase is there (multislice of O3 and O1, 5-40 nm, 0-20 mrad).
 _RESIDUE, _PRESENT = 0.0014, (0.012, 0.6)
-#: Own over shared ring: pure O1 shows {100}/{110} from 0.27 to 49, O1 with O3 along the beam from 0.013 to 87
-#: (multislice, 5-40 nm, 0-20 mrad). Both ranges are read as two sigmas of a log-normal law.
-_PURE_RATIO = (np.log(0.27), np.log(49.0))
-_STACKED_RATIO = (np.log(0.013), np.log(87.0))
-#: Weight of a hexagon that no candidate made, against 1 for one exactly on a candidate's ring.
-_CLUTTER = 0.05
+#: Own over shared ring, as ranges of two sigmas of a log-normal law: pure O1 shows {100}/{110} from 0.12 to 8.5, O1
+#: with O3 along the beam from 0.039 to 2.15 (development patterns of bench/identify.py near [001]: mean and standard
+#: deviation of the logarithm over both sources and all doses, 5-40 nm, 0-12 mrad).
+_PURE_RATIO = (np.log(0.12), np.log(8.5))
+_STACKED_RATIO = (np.log(0.039), np.log(2.15))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +45,9 @@ class RingEvidence:
     share, share_sigma
         Share of the pattern's electrons in the six spots of each ring (n, Z, R), and its error; NaN where the zone has
         fewer rings or no orientation.
+    half_log_ratio
+        Of each hexagon of the patterns, not of each position: light where no candidate has any, from
+        ``light_at_halves``.
     """
 
     hexagon: IntArray
@@ -53,11 +56,12 @@ class RingEvidence:
     azimuth_rad: FloatArray
     share: FloatArray
     share_sigma: FloatArray
+    half_log_ratio: FloatArray
 
     @staticmethod
     def join(parts: Sequence[RingEvidence]) -> RingEvidence:
         """Join the evidence of consecutive patterns."""
-        names = ("hexagon", "scale", "scale_sigma", "azimuth_rad", "share", "share_sigma")
+        names = ("hexagon", "scale", "scale_sigma", "azimuth_rad", "share", "share_sigma", "half_log_ratio")
         return RingEvidence(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
@@ -68,6 +72,7 @@ def measure_rings(
     zones: Sequence[HexagonalZone],
     *,
     max_scale_error: float,
+    valid: BoolArray | None = None,
 ) -> RingEvidence:
     """Measure the light at the six spots of every ring of every zone, oriented by the hexagons found.
 
@@ -79,13 +84,20 @@ def measure_rings(
     ----------
     shift_px
         Beam of each pattern relative to the calibration's centre (n, 2).
+    valid
+        Pixels that tell (ky, kx).
     """
     n, n_rings = len(response.total), max(len(zone.radius_inv_a) for zone in zones)
+    rings = np.concatenate([zone.radius_inv_a for zone in zones])
     shape = (n, len(zones))
     evidence = RingEvidence(
-        np.full(shape, -1, dtype=np.int64),
-        *(np.full(shape, np.nan) for _ in range(3)),
-        *(np.full((*shape, n_rings), np.nan) for _ in range(2)),
+        hexagon=np.full(shape, -1, dtype=np.int64),
+        scale=np.full(shape, np.nan),
+        scale_sigma=np.full(shape, np.nan),
+        azimuth_rad=np.full(shape, np.nan),
+        share=np.full((*shape, n_rings), np.nan),
+        share_sigma=np.full((*shape, n_rings), np.nan),
+        half_log_ratio=light_at_halves(response, shift_px, hexagons, rings, valid),
     )
     pattern = hexagons.pattern_index
     for z, zone in enumerate(zones):
@@ -136,20 +148,26 @@ def _ring_flux(
 
 
 def presence_from_rings(
-    evidence: RingEvidence, zones: Sequence[HexagonalZone], n_phases: int, *, scale: float
+    evidence: RingEvidence, zones: Sequence[HexagonalZone], n_phases: int, *, scale: float, known: FloatArray
 ) -> FloatArray:
-    """Score, 0 to 1, of each phase at each position (n, P).
+    """Presence, 0 to 1, of each phase at each position (n, P).
+
+    Parameters
+    ----------
+    scale
+        Of the scan.
+    known
+        Probability that a candidate made the hexagon that orients each zone (n, Z), from ``known_by_zone``.
 
     Notes
     -----
-    A score, documented here, not yet a calibrated probability:
-
     1. A ring tells a phase if no other candidate has a ring within 4 % of it. The share of the beam in the telling
        rings decides by the ratio of two likelihoods: a residue of at most 0.14 %, or 1.2 % to 60 %. Thresholding the
        share, not its significance, keeps faint dynamical residues at high dose from becoming a phase.
     2. A phase without a telling ring (O3 beside O1, whose {110} rings coincide) shares its ring among all such phases
-       by how well the radius fits, and with clutter.
-    3. Where a phase that has a telling ring is present too and explains the shared ring, the other is present as well
+       by how well the radius fits, and with cells that charge has changed.
+    3. All is multiplied by ``known``: the hexagon may be of a crystal that is no candidate.
+    4. Where a phase that has a telling ring is present too and explains the shared ring, the other is present as well
        if the shared ring is too bright for the first alone: by the likelihood of the ratio of the two rings for the
        pure and the stacked case. "A hexagon at each radius" does not mean both: pure O1 shows both.
     """
@@ -159,13 +177,22 @@ def presence_from_rings(
     scores = np.zeros(evidence.hexagon.shape)
     for z in (z for z in range(len(zones)) if has_telling[z]):
         share, sigma = _sum_rings(evidence, z, telling[z])
-        scores[:, z] = _present_share(share, sigma) * fit[:, z] / (fit[:, z] + _CLUTTER)
+        scores[:, z] = _present_share(share, sigma) * known[:, z]
     for z in (z for z in range(len(zones)) if not has_telling[z]):
-        scores[:, z] = _score_of_shared(evidence, zones, z, telling, fit, scores)
+        scores[:, z] = _score_of_shared(evidence, zones, z, telling, fit, known, scores)
     presence = np.zeros((len(scores), n_phases))
     for z, zone in enumerate(zones):
         presence[:, zone.phase] = np.maximum(presence[:, zone.phase], scores[:, z])
     return presence
+
+
+def known_by_zone(evidence: RingEvidence, hexagons: Hexagons, known: FloatArray) -> FloatArray:
+    """Probability that a candidate made the hexagon by which each zone is oriented (n, Z); 0 where there is none.
+
+    ``known`` is that of each hexagon.
+    """
+    index = np.where(evidence.hexagon >= 0, hexagons.offsets[:-1, None] + evidence.hexagon, len(known))
+    return np.append(known, 0.0)[index]
 
 
 def _telling_rings(zones: Sequence[HexagonalZone]) -> list[BoolArray]:
@@ -211,13 +238,14 @@ def _score_of_shared(
     z: int,
     telling: Sequence[BoolArray],
     fit: FloatArray,
+    known: FloatArray,
     scores: FloatArray,
 ) -> FloatArray:
     """Score of a zone all of whose rings are shared with other phases (n,)."""
     share, sigma = _sum_rings(evidence, z, np.ones(len(zones[z].radius_inv_a), dtype=bool))
     rivals = [q for q in range(len(zones)) if zones[q].phase != zones[z].phase and not telling[q].any()]
-    total = fit[:, z] + _CLUTTER + sum((fit[:, q] for q in rivals), np.zeros(len(fit)))
-    score = _present_share(share, sigma) * fit[:, z] / total
+    total = fit[:, z] + _ANY_RADIUS + sum((fit[:, q] for q in rivals), np.zeros(len(fit)))
+    score = _present_share(share, sigma) * known[:, z] * fit[:, z] / total
     for q in (q for q in range(len(zones)) if zones[q].phase != zones[z].phase and telling[q].any()):
         common = _common_ring(zones[z], zones[q])
         if common is None:
@@ -257,7 +285,7 @@ def _stacked(own: FloatArray, shared: FloatArray) -> FloatArray:
 
 
 def ring_owners(hexagons: Hexagons, rings: LearnedRings, n_phases: int) -> BoolArray:
-    """Whether a phase has a ring of the radius of a hexagon (N, P), within 1.5 tolerances."""
+    """Whether a phase has a ring of the radius of a hexagon (N, P), within 1.5 tolerances, and may have made it."""
     off = np.abs(np.log(hexagons.radius_inv_a[:, None] / (rings.computed_inv_a * rings.scale)))
-    near = off <= 1.5 * RING_TOLERANCE
+    near = (off <= 1.5 * RING_TOLERANCE) & (rings.known >= 0.5)[:, None]
     return np.stack([near[:, rings.phase == p].any(axis=1) for p in range(n_phases)], axis=1)

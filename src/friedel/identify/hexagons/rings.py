@@ -10,6 +10,7 @@ import numpy as np
 from friedel.core.arrays import FloatArray, IntArray, read_only
 from friedel.crystal import PhaseSet, is_hexagonal_net, zone_axes, zone_net
 from friedel.identify.hexagons.lattice import SIXTY_DEG, Hexagons
+from friedel.identify.hexagons.origins import find_origins
 
 #: Share of the strongest ring's kinematic intensity below which a ring is not expected to be seen.
 _FAINT = 0.01
@@ -100,6 +101,8 @@ class LearnedRings:
         Index of the phase of each ring (N,).
     n_hexagons
         Hexagons that support each ring (N,).
+    known
+        Probability that a candidate made each hexagon of the scan.
     """
 
     scale: float
@@ -108,51 +111,41 @@ class LearnedRings:
     learned_inv_a: FloatArray
     phase: IntArray
     n_hexagons: IntArray
+    known: FloatArray
 
 
 def learn_rings(
-    hexagons: Hexagons, zones: Sequence[HexagonalZone], *, relative_sigma: float, tolerance: float
+    hexagons: Hexagons,
+    zones: Sequence[HexagonalZone],
+    half_log_ratio: FloatArray,
+    *,
+    relative_sigma: float,
+    tolerance: float,
 ) -> LearnedRings:
-    """Fit one scale to all hexagons of a scan, then find each ring in the histogram of radii.
+    """Fit one scale to all hexagons of a scan, tell which a candidate made, and find each ring among those.
 
-    The scale maximises the sum over hexagons of a Gaussian kernel in the logarithm of the radius about the nearest
-    computed ring, times a Gaussian prior of width ``relative_sigma``, the error of the calibration; a hexagon far from
-    all rings has no say. A ring's learned radius is the median of the hexagons within ``tolerance`` of it.
+    A ring's learned radius is the median of the hexagons within ``tolerance`` of it that a candidate made.
 
     Parameters
     ----------
+    half_log_ratio
+        Light where candidates have no reflections (N,), from ``light_at_halves``.
+    relative_sigma
+        Error of the calibration.
     tolerance
         Relative distance up to which a hexagon belongs to a ring after scaling.
     """
     computed = np.concatenate([zone.radius_inv_a for zone in zones])
     phase = np.concatenate([np.full(len(zone.radius_inv_a), zone.phase) for zone in zones])
-    measured = hexagons.radius_inv_a
-    scale, scale_sigma = _fit_scale(measured, computed, relative_sigma, tolerance)
+    origins = find_origins(
+        hexagons.radius_inv_a, hexagons.sigma_inv_a, half_log_ratio, computed, relative_sigma=relative_sigma
+    )
+    measured = hexagons.radius_inv_a[origins.known >= 0.5]
     learned = np.full(len(computed), np.nan)
     counts = np.zeros(len(computed), dtype=np.int64)
-    for i, ring in enumerate(computed * scale):
+    for i, ring in enumerate(computed * origins.scale):
         near = measured[np.abs(measured / ring - 1.0) <= tolerance]
         counts[i] = len(near)
         if len(near):
             learned[i] = float(np.median(near))
-    return LearnedRings(scale, scale_sigma, computed, learned, phase, counts)
-
-
-def _fit_scale(
-    measured: FloatArray, computed: FloatArray, relative_sigma: float, tolerance: float
-) -> tuple[float, float]:
-    if len(measured) < 3 or relative_sigma <= 0:
-        return 1.0, relative_sigma
-    scales = 1.0 + np.linspace(-3.0, 3.0, 241) * relative_sigma
-    log_ratio = np.log(measured[:, None] / computed[None, :])
-    width = 0.5 * tolerance
-    support = np.zeros(len(scales))
-    for i, scale in enumerate(scales):
-        nearest = np.abs(log_ratio - np.log(scale)).min(axis=1)
-        support[i] = np.exp(-0.5 * (nearest / width) ** 2).sum()
-    # Hexagons of one grain are no independent witnesses: together they weigh no more than a hundred.
-    log_posterior = support * min(1.0, 100.0 / len(measured)) - 0.5 * ((scales - 1.0) / relative_sigma) ** 2
-    weight = np.exp(log_posterior - log_posterior.max())
-    weight /= weight.sum()
-    best = float(scales[int(np.argmax(log_posterior))])
-    return best, max(float(np.sqrt(weight @ (scales - best) ** 2)), 1e-4)
+    return LearnedRings(origins.scale, origins.scale_sigma, computed, learned, phase, counts, origins.known)

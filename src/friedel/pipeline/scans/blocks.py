@@ -126,7 +126,7 @@ def _judge_piece(
             spots.where(_within(spots, ring)), plan.hexagon, ring, seed=plan.seed, first_index=first
         )
         reach = 3.0 * grid.relative_sigma + RING_TOLERANCE
-        evidence = measure_rings(response, shift, hexagons, plan.zones, max_scale_error=reach)
+        evidence = measure_rings(response, shift, hexagons, plan.zones, max_scale_error=reach, valid=valid)
         arrays |= _pack("hexagons", hexagons) | _pack("evidence", evidence)
     if plan.counts is not None:
         arrays |= _pack("phases", score_counts(plan.counts, response, spots, shift, valid))

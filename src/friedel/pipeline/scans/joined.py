@@ -11,7 +11,7 @@ from friedel.core.arrays import BoolArray, FloatArray
 from friedel.crystal import PhaseSet
 from friedel.identify.counts.hypotheses import with_rings
 from friedel.identify.counts.matching import PhaseEvidence
-from friedel.identify.hexagons.presence import RING_TOLERANCE, presence_from_rings
+from friedel.identify.hexagons.presence import RING_TOLERANCE, known_by_zone, presence_from_rings
 from friedel.identify.hexagons.rings import HexagonalZone, learn_rings
 from friedel.identify.zone_names import name_orientations
 from friedel.pipeline.progress import Arrays
@@ -25,13 +25,17 @@ _ALONG_DEG = 2.0
 def judge_hexagons(blocks: list[Arrays], zones: tuple[HexagonalZone, ...], relative_sigma: float) -> HexagonFindings:
     """Join the hexagons of all blocks and learn the rings from them."""
     hexagons, evidence = join_hexagons(blocks), join_rings(blocks)
-    rings = learn_rings(hexagons, zones, relative_sigma=relative_sigma, tolerance=RING_TOLERANCE)
+    rings = learn_rings(
+        hexagons, zones, evidence.half_log_ratio, relative_sigma=relative_sigma, tolerance=RING_TOLERANCE
+    )
     return HexagonFindings(hexagons, zones, evidence, rings)
 
 
 def presence_of_hexagons(hexagons: HexagonFindings, phases: PhaseSet) -> FloatArray:
     """Score of each phase at each position (n, P), by the light in the rings of its zones."""
-    return presence_from_rings(hexagons.evidence, hexagons.zones, len(phases.crystals), scale=hexagons.rings.scale)
+    evidence, rings = hexagons.evidence, hexagons.rings
+    known = known_by_zone(evidence, hexagons.hexagons, rings.known)
+    return presence_from_rings(evidence, hexagons.zones, len(phases.crystals), scale=rings.scale, known=known)
 
 
 def join_evidence(blocks: Sequence[Arrays], phases: PhaseSet, hexagons: HexagonFindings | None) -> PhaseEvidence:
