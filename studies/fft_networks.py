@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -200,9 +200,17 @@ def _train(network: nn.Module, plan: Plan, pictures: Sequence[Float32Array]) -> 
     size = plan.look.see(sheets[0].power, sheets[0].width).size
     batch = max(STEP_PX // size, 1)
     steps = plan.pixels // (batch * size)
+
+    @cache
+    def seen(chosen: int, view: int) -> tuple[Float32Array, ...]:
+        """Picture, mask and counts of a sheet, transposed and mirrored; few enough to be kept."""
+        sheet = sheets[chosen]
+        planes = (turned(p, view, sheet.width) for p in (pictures[chosen], sheet.mask, sheet.counts))
+        return tuple(plan.look.see(plane, sheet.width) for plane in planes)
+
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, plan.rate, total_steps=steps)
     for step in range(steps):
-        pieces = [_piece(plan, pictures, sheets, step * batch + i) for i in range(batch)]
+        pieces = [seen(*_drawn(plan.seed, len(sheets), step * batch + i)) for i in range(batch)]
         picture, mask, counts = (torch.as_tensor(np.stack(part)) for part in zip(*pieces, strict=True))
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(picture[:, None].contiguous(memory_format=torch.channels_last))
@@ -225,17 +233,11 @@ def _start(network: nn.Module) -> None:
     nn.init.constant_(head.bias, _FIRST_LOGIT)
 
 
-def _piece(
-    plan: Plan, pictures: Sequence[Float32Array], sheets: Sequence[Sheet], number: int
-) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """FFT ``number`` of a training: all in a new order in each round, transposed and mirrored at random."""
-    turn, place = divmod(number, len(sheets))
-    order: IntArray = np.random.default_rng([plan.seed, turn]).permutation(len(sheets))
-    chosen, view = int(order[place]), int(np.random.default_rng([plan.seed, turn, place]).integers(4))
-    sheet = sheets[chosen]
-    planes = (pictures[chosen], sheet.mask, sheet.counts)
-    picture, mask, counts = (plan.look.see(turned(plane, view, sheet.width), sheet.width) for plane in planes)
-    return picture, mask, counts
+def _drawn(seed: int, sheets: int, number: int) -> tuple[int, int]:
+    """Which sheet is FFT ``number`` of a training, and from which view: all in a new order in each round."""
+    turn, place = divmod(number, sheets)
+    order: IntArray = np.random.default_rng([seed, turn]).permutation(sheets)
+    return int(order[place]), int(np.random.default_rng([seed, turn, place]).integers(4))
 
 
 def turned(half: AnyArray, view: int, width: int) -> AnyArray:
