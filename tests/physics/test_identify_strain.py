@@ -146,3 +146,11 @@ def test_stray_spots_and_second_spots_on_a_node_are_left_out() -> None:
     offsets = np.arange(2 * HALF + 1) * (per + 3)
     more = Spots(k, np.full(k.shape, SIGMA), ones, ones, offsets, spots.scan_shape)
     assert np.allclose(compared(net, more, turns(angles)).tensor, compared(net, spots, turns(angles)).tensor)
+
+
+def test_fitting_some_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, angles = net_of("nmc811-o1", (0, 0, 1)), np.zeros(2 * HALF)
+    spots = measured(net, two_halves(angles))
+    whole = compared(net, spots, turns(angles)).tensor
+    monkeypatch.setattr("friedel.identify.strain._AT_ONCE", 7)
+    assert np.array_equal(compared(net, spots, turns(angles)).tensor, whole)

@@ -19,6 +19,8 @@ _OWN_SHARE = 0.3
 #: Prior of each component of the deformation, which keeps a net of which one row is seen from being singular; an
 #: error from which on nothing is known; and spots that a fit needs.
 _PRIOR, _UNKNOWN, _LEAST_SPOTS = 0.1, 0.02, 4
+#: Patterns fitted at once, which bounds the memory.
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +45,11 @@ class NetFits:
     n_spots: IntArray
     misfit: FloatArray
     freedom: FloatArray
+
+    @staticmethod
+    def join(parts: Sequence[NetFits]) -> NetFits:
+        """Put those of consecutive positions end to end."""
+        return NetFits(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(NetFits)))
 
     def of(self, rows: BoolArray) -> NetFits:
         """Return those of some positions."""
@@ -115,6 +122,17 @@ def fit_nets(
     centre_sigma_inv_a
         One-sigma error of the beam's position along one axis.
     """
+    parts = [
+        _fit_some(spots, rows[part], laid[part], net, floor_inv_a, centre_sigma_inv_a)
+        for part in (slice(first, first + _AT_ONCE) for first in range(0, max(len(rows), 1), _AT_ONCE))
+    ]
+    return NetFits.join(parts)
+
+
+def _fit_some(
+    spots: Spots, rows: IntArray, laid: FloatArray, net: ZoneNet, floor_inv_a: float, centre_sigma_inv_a: float
+) -> NetFits:
+    """As ``fit_nets``, all at once."""
     counts = np.diff(spots.offsets)[rows]
     owner = np.repeat(np.arange(len(rows)), counts)
     ends = np.cumsum(counts)
