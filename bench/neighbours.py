@@ -3,17 +3,19 @@
 ``python bench/neighbours.py`` simulates scans of grains of the crystals of ``presence_cases.TESTED``, which neither the
 judge of presence nor the strength of the prior was made with, maps them by counts, and compares presence by the
 evidence of each position alone with that after its neighbours have had a say. ``--folder`` keeps the maps, so that an
-interrupted run goes on. ``--write`` writes docs/bench/neighbours.md and its picture. Set OMP_NUM_THREADS=1.
+interrupted run goes on. ``--write`` writes docs/bench/neighbours.md and its picture. Set OMP_NUM_THREADS=1. With the
+environment variable FRIEDEL_SHARED, a scan by an independent multislice program is mapped as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,8 +23,10 @@ from presence_cases import TESTED, Array
 from scipy import ndimage
 from section import made_by
 
+from friedel.core.beam import Beam
 from friedel.core.errors import FriedelError
-from friedel.core.grids import RealGrid
+from friedel.core.grids import RealGrid, ReciprocalGrid
+from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.crystal import load_phases
 from friedel.identify.counts.hypotheses import hypotheses_of
@@ -45,6 +49,15 @@ SHAPE, GRAINS, SEED = (24, 24), 10, 61
 DOSES = (100, 300)
 #: How counts are scored: of each position alone, or with those of its alike neighbours added, as by default.
 COUNTS = {"alone": "none", "added": "auto"}
+SECOND = "counts of neighbours"
+#: Candidates of the scan by the multislice program, and how it is mapped.
+CATHODE = ("nmc811-o3", "nmc811-o1")
+TEMPLATES: tuple[Literal["hexagon", "counts"], ...] = ("hexagon", "counts")
+CATHODE_WORDS = """\
+A scan of 32 x 32 positions of a cathode by an independent multislice program: O3, O1 and both on one another, and \
+rock salt, spinel, carbon and vacuum, which are none of the two candidates. By counts, rock salt and spinel are mostly \
+called O3 there, and O3 that lies on O1 is missed: by whole regions, so that neighbours confirm one another. Where \
+presence promises too much, it promises more with neighbours. Name the phases that may be there as candidates."""
 #: The set of candidates and the dose that the picture shows.
 SHOWN = (3, 100)
 WORDS = f"""\
@@ -53,7 +66,7 @@ random along their zone axes of low indices, an amorphous film and vacuum; one s
 crystals and dose. None of the crystals was used to learn presence or to choose how strong neighbours may be. Mapped \
 with `--template counts --neighbours`."""
 HEADER = """\
-| electrons | counts of neighbours | presence | all right | named where there is none | calibration error | \
+| electrons | {} | presence | all right | named where there is none | calibration error | \
 mean -ln of what was said of the truth |"""
 
 
@@ -94,6 +107,32 @@ def load_case(folder: Path, index: int, dose: int, counts: str) -> Case | None:
     return Case(alone.reshape(there.shape), together.reshape(there.shape), there, smoothed.strength)
 
 
+def load_cathodes(folder: Path) -> dict[tuple[int, str], list[Case]]:
+    """Map a cathode of O3, O1, both, rock salt, spinel, carbon and vacuum by another program, where it is at hand."""
+    shared = os.environ.get("FRIEDEL_SHARED")
+    if shared is None:
+        return {}
+    source, phases = Path(shared) / "data" / "multislice" / "devmap", load_phases(CATHODE)
+    with np.load(source / "devmap_truth.npz") as known:
+        there = np.stack([known["label4"] >> p & 1 > 0 for p in range(2)], axis=-1)
+    cases: dict[tuple[int, str], list[Case]] = {}
+    for dose in DOSES:
+        for template in TEMPLATES:
+            path = folder / f"cathode_{dose}_{template}.npz"
+            if not path.exists():
+                with np.load(source / f"devmap_P{dose}.npz") as counts:
+                    grid = ReciprocalGrid((0.022, 0.022), (64.0, 64.0))
+                    scan = PatternScan(counts["data"], grid, RealGrid((20.0, 20.0)), Beam(300.0, 1.0))
+                found = analyse_scan(scan, phases, ScanOptions(template=template, neighbours=True))
+                assert found.smoothed is not None
+                together = found.smoothed.phase_map.presence
+                np.savez(path, alone=found.phase_map.presence, together=together, strength=found.smoothed.strength)
+            with np.load(path) as kept:
+                case = Case(kept["alone"], kept["together"], there, float(kept["strength"]))
+            cases[dose, template] = [case]
+    return cases
+
+
 def reliability(parts: list[Array], there: list[Array]) -> Reliability:
     """Reliability over all phases and positions."""
     return reliability_of(np.concatenate([p.ravel() for p in parts]), np.concatenate([t.ravel() for t in there]))
@@ -109,9 +148,9 @@ def figures_of(parts: list[Array], there: list[Array]) -> tuple[float, float, fl
     return float(right.mean()), float(named[empty].mean()), error, float(-np.log(np.maximum(said, 1e-4)).mean())
 
 
-def table_of(cases: dict[tuple[int, str], list[Case]]) -> list[str]:
-    """Table by dose and by how counts are scored."""
-    lines = [HEADER, "|---|---|---|---|---|---|---|"]
+def table_of(cases: dict[tuple[int, str], list[Case]], second: str) -> list[str]:
+    """Table by dose and what ``second`` names."""
+    lines = [HEADER.format(second), "|---|---|---|---|---|---|---|"]
     for (dose, counts), found in cases.items():
         for words, parts in (
             ("by evidence", [c.alone for c in found]),
@@ -162,7 +201,9 @@ def middle_of(cases: list[Case]) -> tuple[float, float]:
     return float(stated[middle].mean()), float(there[middle].mean())
 
 
-def write_page(lines: list[str], cases: dict[tuple[int, str], list[Case]], shown: Case) -> None:
+def write_page(
+    cases: dict[tuple[int, str], list[Case]], cathodes: dict[tuple[int, str], list[Case]], shown: Case
+) -> None:
     """Write docs/bench/neighbours.md and its picture."""
     (DOCS / "pictures" / PICTURE).write_bytes(png_of(draw(cases, shown), 110))
     strengths = [case.strength for found in cases.values() for case in found]
@@ -182,7 +223,7 @@ a whole stay so."""
         "",
         *made_by("bench/neighbours.py --write", WORDS),
         "",
-        *lines,
+        *table_of(cases, SECOND),
         "",
         *textwrap.wrap(reading, 120, break_on_hyphens=False),
         "",
@@ -193,6 +234,9 @@ a whole stay so."""
         f"*Above: {what}; the darker, the less sure.",
         "Below: reliability of presence over all scans with alike neighbours added up.*",
     ]
+    if cathodes:
+        page += ["", "## Where neighbours are wrong together", "", *textwrap.wrap(CATHODE_WORDS, 120), ""]
+        page += table_of(cathodes, "template")
     (DOCS / "bench" / "neighbours.md").write_text("\n".join(page) + "\n", encoding="utf-8")
 
 
@@ -211,11 +255,11 @@ def main() -> None:
                 found = [load_case(folder, index, dose, counts) for index in range(len(TESTED))]
                 cases[dose, counts] = [case for case in found if case is not None]
         shown = load_case(folder, *SHOWN, "added")
-    assert shown is not None
-    lines = table_of(cases)
-    print("\n".join(lines))
+        assert shown is not None
+        cathodes = load_cathodes(folder)
+    print("\n".join([*table_of(cases, SECOND), *table_of(cathodes, "template")]))
     if args.write:
-        write_page(lines, cases, shown)
+        write_page(cases, cathodes, shown)
 
 
 if __name__ == "__main__":
