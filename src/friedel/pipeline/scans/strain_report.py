@@ -44,9 +44,10 @@ def _picture(maps: StrainMaps, p: int, found: PhaseSpacing, grid: RealGrid | Non
     if np.isfinite(maps.rotation_deg[..., p]).any():
         shown.append(LocalMap(maps.rotation_deg[..., p], "rotation in °"))
     against = "its file" if maps.reference is None else "the outlined region"
+    strain = f", and strain against {against}" if len(shown) > 1 else "; the outlined region holds none of it"
     return Picture(
         png_of(plot_local_maps(shown, grid, maps.reference)),
-        f"{found.phase}: spacing {_indices(found.hkl)}, and strain against {against}. x points right, y down.",
+        f"{found.phase}: spacing {_indices(found.hkl)}{strain}. x points right, y down.",
         f"Spacing and strain of {found.phase}",
     )
 
