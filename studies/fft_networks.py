@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
@@ -24,13 +24,14 @@ from fft_sheets import (
     picture_of,
     sheets_of,
 )
+from pages import cpu_minutes
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from segmenter_peers import PlainUnet, UnetOptions
 from segmenter_pictures import pool
 from torch import nn
 from torch.nn import functional
-from verdicts import mean_and_range
+from verdicts import mean_and_range, seeds_text
 
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
 from friedel.nets.half_plane import half_of, whole_of
@@ -329,6 +330,15 @@ def cells_of(marks: Sequence[Marks]) -> list[str]:
         mean = float(np.mean([read(m) for m in marks]))
         shown.append(format(mean, how).replace("%", " %") if np.isfinite(mean) else "none")
     return shown
+
+
+def cost_of(seeds: int, ready: Iterable[Trained]) -> str:
+    """Seeds and processor time of a study: all of its trainings, and this run."""
+    seconds = [one.seconds for one in ready]
+    return (
+        f"{seeds_text(seeds)}; {len(seconds)} trainings, {sum(seconds) / 60:.0f} core-minutes in all, which are kept "
+        f"for other studies; {cpu_minutes()} for this run."
+    )
 
 
 def spot_score(marked: BoolArray, sheet: Sheet) -> Score:

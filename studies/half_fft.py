@@ -20,6 +20,7 @@ from fft_networks import (
     Plan,
     Trained,
     cells_of,
+    cost_of,
     judge,
     known_sheets,
     pictures_of,
@@ -29,7 +30,7 @@ from fft_networks import (
     values_of,
 )
 from fft_sheets import NO_DATA, Sheet, regions_of
-from pages import Page, cpu_minutes, table, write_page
+from pages import Page, table, write_page
 from scipy import ndimage
 from segmenter_peers import PlainUnet
 from verdicts import HOW_DECIDED, decide, listed, mean_and_range, seeds_text
@@ -130,9 +131,7 @@ def spread(marks: list[Marks]) -> str:
     return f"{min(values):.2f} to {max(values):.2f}"
 
 
-def page_of(
-    marks: dict[str, list[Marks]], relu: list[Marks], shapes: dict[str, list[Shape]], seconds: dict[str, float]
-) -> Page:
+def page_of(marks: dict[str, list[Marks]], relu: list[Marks], shapes: dict[str, list[Shape]], cost: str) -> Page:
     seeds = len(marks["half"])
     rows = [[name, str(i), *cells_of([m])] for name in PLANS for i, m in enumerate(marks[name])]
     rows += [["half, ReLU", str(i), *cells_of([m])] for i, m in enumerate(relu)]
@@ -200,10 +199,6 @@ completes its map by Friedel's law.
         f"{by_size} in size: the area of a feature is {100 * larger:+.0f} % with wholes, where the paper has at least "
         f"{100 * LARGER:+.0f} %. Of the regions of wholes {np.mean(unpaired['whole']):.0f} % break the symmetry."
     )
-    cost = (
-        f"{seeds_text(seeds)}; {seconds['half']:.0f} s of processor time for a training on halves, "
-        f"{seconds['whole']:.0f} s on wholes, {cpu_minutes()} for what is not kept from other studies."
-    )
     return Page("half-fft", "Half FFTs against whole ones", "HRTEM", verdict, text, cost)
 
 
@@ -214,18 +209,19 @@ def main() -> None:
     args = parser.parse_args()
     marks: dict[str, list[Marks]] = {}
     shapes: dict[str, list[Shape]] = {}
-    seconds: dict[str, float] = {}
+    everything: list[Trained] = []
     for name, plan in PLANS.items():
         ready = [trained(replace(plan, seed=seed)) for seed in range(args.seeds)]
-        seconds[name] = float(np.mean([r.seconds for r in ready]))
+        everything += ready
         marks[name] = [judge(r) for r in ready]
         shapes[name] = [shape_of(r, m.threshold) for r, m in zip(ready, marks[name], strict=True)]
         for i, shape in enumerate(shapes[name]):
             print(*row_of(name, i, marks[name][i], shape), *cells_of([marks[name][i]]), flush=True)
-    relu = [judge(trained(replace(RELU, seed=seed))) for seed in range(args.seeds)]
+    with_relu = [trained(replace(RELU, seed=seed)) for seed in range(args.seeds)]
+    relu = [judge(r) for r in with_relu]
     print("ReLU", *cells_of(relu), flush=True)
     if args.write:
-        print(write_page(page_of(marks, relu, shapes, seconds)))
+        print(write_page(page_of(marks, relu, shapes, cost_of(args.seeds, everything + with_relu))))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from fft_networks import (
@@ -16,7 +17,9 @@ from fft_networks import (
     Look,
     Marks,
     Plan,
+    Trained,
     cells_of,
+    cost_of,
     judge,
     judge_maps,
     known_sheets,
@@ -29,7 +32,7 @@ from fft_networks import (
     values_of,
 )
 from fft_sheets import INNERMOST_PX, NO_DATA, Part, Sheet
-from pages import Page, cpu_minutes, table, write_page
+from pages import Page, table, write_page
 from segmenter_peers import SmallCnn, brightest_cluster
 from verdicts import HOW_DECIDED, decide, listed, mean_and_range, seeds_text
 
@@ -77,11 +80,12 @@ def cfar_score() -> Score:
     return total
 
 
-def page_of(marks: dict[str, list[Marks]], cfar: Score, clusters: int, seconds: dict[str, float]) -> Page:
+def page_of(marks: dict[str, list[Marks]], cfar: Score, clusters: int, ready: dict[str, list[Trained]]) -> Page:
     rows = [[name, *cells_of(m), f"{np.mean([one.spots.f1 for one in m]):.2f}"] for name, m in marks.items()]
     rows.append(["friedel without a network", *["–"] * 6, f"{100 * cfar.recall:.0f} %",
                  f"{cfar.false / cfar.patterns:.1f}", f"{cfar.f1:.2f}"])  # fmt: skip
     seeds = len(marks[HALF])
+    seconds = {name: float(np.mean([one.seconds for one in found])) for name, found in ready.items()}
     rivals = (WHOLE, CNN, KMEANS)
     by_measure = {rival: {m: decide(*(_seeds(marks[way], m, seeds) for way in (HALF, rival))) for m in SIX}
                   for rival in rivals}  # fmt: skip
@@ -132,7 +136,7 @@ and FFTs labelled by hand.
         f"The {HALF} as the best by Dice: {listed(by_dice, 'beside')}. Dice: {dice}; "
         f"friedel's network, which has learnt from other crystals and larger FFTs, {own}."
     )
-    cost = f"{seeds_text(seeds)}, {cpu_minutes()} for what is not kept from other studies."
+    cost = cost_of(seeds, chain(*ready.values()))
     return Page("methods", "U-Net, CNN and k-means", "HRTEM", verdict, text, cost)
 
 
@@ -160,8 +164,7 @@ def main() -> None:
         print(name, *cells_of(m), *(one.threshold for one in m), flush=True)
     print("cfar", cfar.recall, cfar.false / cfar.patterns, cfar.f1)
     if args.write:
-        seconds = {name: float(np.mean([one.seconds for one in found])) for name, found in ready.items()}
-        print(write_page(page_of(marks, cfar, clusters, seconds)))
+        print(write_page(page_of(marks, cfar, clusters, ready)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from fft_networks import (
     Look,
     Marks,
     Plan,
+    Trained,
     cells_of,
+    cost_of,
     judge,
     known_sheets,
     pictures_of,
@@ -26,7 +28,7 @@ from fft_networks import (
 )
 from fft_sheets import NO_DATA, STAGES, Sheet, Stage
 from matplotlib.figure import Figure
-from pages import Page, cpu_minutes, save_picture, table, write_page
+from pages import Page, save_picture, table, write_page
 from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
 from verdicts import HOW_DECIDED, decide, listed, mean_and_range, seeds_text
@@ -72,7 +74,7 @@ def draw() -> Figure:
     return figure
 
 
-def page_of(ssim: dict[Stage, float], marks: dict[Stage, list[Marks]]) -> Page:
+def page_of(ssim: dict[Stage, float], marks: dict[Stage, list[Marks]], cost: str) -> Page:
     dice = {stage: values_of(found) for stage, found in marks.items()}
     none = ["–"] * len(MARK_HEADS)
     rows = [[stage, MEANING[stage], f"{ssim[stage]:.2f}", *(cells_of(marks[stage]) if stage in marks else none)]
@@ -135,7 +137,6 @@ A person's display in GATAN's program; SSIM depends on it. {NO_DATA}
         f"{', '.join(f'{mean_and_range(dice[s])} {s}' for s in theirs)}. "
         f"After the first stage the means differ by {apart:.2f} at most, although SSIM differs by {unlike:.2f}."
     )
-    cost = f"{seeds_text(seeds)}, {cpu_minutes()} for what is not kept from other studies."
     return Page("preprocessing", "Preprocessing, SSIM and the network", "HRTEM", verdict, text, cost)
 
 
@@ -148,11 +149,14 @@ def main() -> None:
     ssim = {stage: similarity(stage) for stage in STAGES}
     print(ssim, flush=True)
     marks: dict[Stage, list[Marks]] = {}
+    ready: list[Trained] = []
     for stage in (s for s in STAGES if s in args.stages.split(",")):
-        marks[stage] = [judge(trained(replace(Plan(look=Look(stage)), seed=seed))) for seed in range(args.seeds)]
+        found = [trained(replace(Plan(look=Look(stage)), seed=seed)) for seed in range(args.seeds)]
+        marks[stage] = [judge(one) for one in found]
+        ready += found
         print(stage, *cells_of(marks[stage]), flush=True)
     if args.write:
-        print(write_page(page_of(ssim, marks)))
+        print(write_page(page_of(ssim, marks, cost_of(args.seeds, ready))))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from fft_networks import SETTING, Plan, half_maps, known_sheets, own_maps, pooled, trained
+from fft_networks import SETTING, Plan, cost_of, half_maps, known_sheets, own_maps, pooled, trained
 from fft_sheets import NO_DATA, Part
 from matplotlib.figure import Figure
-from pages import Page, cpu_minutes, save_picture, table, write_page
+from pages import Page, save_picture, table, write_page
 from verdicts import HOW_DECIDED, decide, mean_and_range, seeds_text
 
 from friedel.core.arrays import Float32Array, FloatArray
@@ -52,7 +52,9 @@ def rows_of(values: FloatArray) -> list[list[str]]:
             for t, row in zip(THRESHOLDS, values, strict=True)]  # fmt: skip
 
 
-def page_of(chosen: FloatArray, curves: dict[str, FloatArray], each: Sequence[FloatArray], own: Segmenter) -> Page:
+def page_of(
+    chosen: FloatArray, curves: dict[str, FloatArray], each: Sequence[FloatArray], own: Segmenter, cost: str
+) -> Page:
     mean = curves[THEIRS]
     best, on_validation = (THRESHOLDS[int(np.argmax(values[:, 0]))] for values in (mean, chosen))
     own_best = THRESHOLDS[int(np.argmax(curves[OWN][:, 0]))]
@@ -105,7 +107,6 @@ states {own.card.mask_threshold:g}, chosen on validation crystals. Spots have a 
         f"{on_validation:g}, which validation FFTs choose for the paper's network trained shortly here; friedel's is "
         f"best at {own_best:g}. It is to be chosen for each network on FFTs set aside."
     )
-    cost = f"{seeds_text(len(each))}, {cpu_minutes()} for what is not kept from other studies."
     return Page("thresholds", "The threshold of the probability", "HRTEM", verdict, text, cost)
 
 
@@ -122,7 +123,7 @@ def main() -> None:
     for name, values in curves.items():
         print(name, *(" | ".join(row) for row in rows_of(values)), sep="\n")
     if args.write:
-        print(write_page(page_of(chosen, curves, each, segmenter)))
+        print(write_page(page_of(chosen, curves, each, segmenter, cost_of(args.seeds, ready))))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from fft_networks import (
@@ -22,6 +23,7 @@ from fft_networks import (
     Plan,
     Trained,
     cells_of,
+    cost_of,
     half_maps,
     judge,
     known_sheets,
@@ -31,7 +33,7 @@ from fft_networks import (
     values_of,
 )
 from fft_sheets import NO_DATA, SHAPE
-from pages import Page, cpu_minutes, table, write_page
+from pages import Page, table, write_page
 from verdicts import HOW_DECIDED, decide, listed, mean_and_range, seeds_text
 
 FEW, MANY = 20, 120
@@ -62,6 +64,7 @@ def page_of(
     on_own: dict[int, float],
     by_width: dict[int, list[Marks]],
     seconds: dict[int, float],
+    cost: str,
 ) -> Page:
     rows = [[str(n), f"{SHAPE[0] // k} x {SHAPE[1] // 2 // k}", *cells_of(m)] for (n, k), m in by_size.items()]
     filters = [[str(w), f"{seconds[w]:.0f} s", *cells_of(m)] for w, m in by_width.items()]
@@ -132,7 +135,6 @@ specimen gives. Small rotations and shears are not needed, and a shift of an FFT
         f"{mean[MANY, 2]:.2f}, {mean[MANY, 1]:.2f} from small to large. Filters, for equal work: {width.lower()}, Dice "
         f"{widths_say}. The paper judges on views of what was learnt from."
     )
-    cost = f"{seeds_text(seeds)}, {cpu_minutes()} for what is not kept from other studies."
     return Page("training-set", "Number and size of training images, and filters", "HRTEM", verdict, text, cost)
 
 
@@ -156,7 +158,9 @@ def main() -> None:
     for w, m in by_width.items():
         print(w, seconds[w], *cells_of(m), flush=True)
     if args.write:
-        print(write_page(page_of(by_size, on_own, by_width, seconds)))
+        others = [found for w, found in wide.items() if w != WIDTH]
+        cost = cost_of(args.seeds, chain(*ready.values(), *others))
+        print(write_page(page_of(by_size, on_own, by_width, seconds, cost)))
 
 
 if __name__ == "__main__":
