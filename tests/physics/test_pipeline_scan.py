@@ -172,12 +172,13 @@ def test_scan_without_a_single_spot_is_none() -> None:
     assert isinstance(analyse_scan(scan, CATHODE).found, HexagonFindings)
 
 
-def o1_along_010(electrons: float, n: int) -> PatternScan:
-    """Patterns of O1 that show rows and rectangles, and no hexagon."""
+def o1_along_010(electrons: float, n: int, turn_rad: float = 0.3) -> PatternScan:
+    """Patterns of O1 that show rows and rectangles, and no hexagon, each turned by so much."""
     grid, beam, rng = ReciprocalGrid((0.0185, 0.0185), (55.5, 55.5)), Beam(300.0, 0.8), np.random.default_rng(2)
     layer, noise = orient(CATHODE.crystals[1], (0, 1, 0), 1.2), Noise(electrons, halo_share=0.15, halo_width_inv_a=0.15)
     turned = [
-        diffract(layer, beam, thickness_a=120.0, rotation_rad=0.3 * i, tilt_mrad=(2.0, i % 8 - 4.0)) for i in range(n)
+        diffract(layer, beam, thickness_a=120.0, rotation_rad=turn_rad * i, tilt_mrad=(2.0, i % 8 - 4.0))
+        for i in range(n)
     ]
     drawn = [expose(render(one, grid, (112, 112), SpotShape.of(beam, 0.8)), noise, grid, rng) for one in turned]
     return PatternScan(np.stack(drawn)[:, None], grid, None, beam)
@@ -190,7 +191,8 @@ def test_crystals_off_their_six_fold_zones_are_told_by_counts() -> None:
 
 
 def test_a_few_electrons_are_enough_to_see_that_crystals_lie_off_their_zones() -> None:
-    assert not lies_along_zones(o1_along_010(50, 24), CATHODE, ScanOptions(), fit_centre=True)
+    """So few that only some of the patterns show three spots of a crystal, and hardly one shows four."""
+    assert not lies_along_zones(o1_along_010(50, 24, 0.13), CATHODE, ScanOptions(), fit_centre=True)
 
 
 def test_a_phase_without_a_ring_to_look_at_is_told_rather_than_absent_in_silence() -> None:
