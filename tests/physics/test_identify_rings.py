@@ -214,6 +214,19 @@ def test_a_scan_that_is_mostly_of_another_crystal_does_not_teach_the_scale(facto
     assert rings.learned_inv_a[0] == pytest.approx(O3_110, rel=0.003)
 
 
+@pytest.mark.parametrize("share_of_o3", [0.0, 0.35, 0.65, 0.9, 1.0])
+@pytest.mark.parametrize("relative_sigma", [0.005, 0.015])
+def test_candidates_are_known_in_any_mixture(share_of_o3: float, relative_sigma: float) -> None:
+    rng = np.random.default_rng(3)
+    o3 = np.arange(150) < 150 * share_of_o3
+    radii = np.where(o3, O3_110, rng.choice([O1_100, O1_110], 150)) * rng.normal(1.0, 0.003, 150)
+    zones = hexagonal_zones(load_phases(CATHODE), ANNULUS)
+    rings = learn_rings(
+        measured(radii), zones, np.full(150, -3.0), relative_sigma=relative_sigma, tolerance=RING_TOLERANCE
+    )
+    assert (rings.known > 0.5).mean() > 0.97
+
+
 def test_o3_of_any_charge_between_the_candidates_is_known() -> None:
     """Its lattice shrinks by 1.8 % to that of O1 while it is charged."""
     rng = np.random.default_rng(3)
@@ -247,7 +260,7 @@ def test_scale_stays_where_few_hexagons_or_none_tell() -> None:
     zones = hexagonal_zones(load_phases(CATHODE), ANNULUS)
     rings = learn_rings(measured(np.zeros(0)), zones, np.zeros(0), relative_sigma=0.015, tolerance=RING_TOLERANCE)
     assert rings.scale == pytest.approx(1.0, abs=1e-3)
-    assert rings.scale_sigma == pytest.approx(0.015, rel=0.05)
+    assert rings.scale_sigma == pytest.approx(0.015, rel=0.1)
     assert np.isnan(rings.learned_inv_a).all()
     assert (rings.n_hexagons == 0).all()
 

@@ -26,8 +26,11 @@ _WINDOW = 0.04
 _CELL_SIGMA, _CELL_RANGE = 0.003, 0.02
 #: Spreads of ln radius between positions: strain, and disks that are brighter on one side.
 _SPREADS = np.array([0.003, 0.008])
-#: Of the hexagons of one crystal, the share whose radius strays within half of the cell range, as charge lets it.
+#: Of the hexagons of one crystal, the share whose radius strays within half of the cell range, as charge lets it, or
+#: lies between those of two phases along the beam.
 _STRAYS = 0.3
+#: Where one phase prevails: the share of the candidates' hexagons on its ring, beside an even share of the others.
+_PREVAILING = (0.5, 1.0)
 #: Shares of hexagons that no candidate made, and how likely each is before the scan is seen.
 _FOREIGN, _FOREIGN_PRIOR = np.array([0.02, 0.1, 0.3, 0.7]), np.array([0.3, 0.3, 0.25, 0.15])
 #: Of these, the share that has any radius where other crystals with a radius of their own are there.
@@ -55,16 +58,23 @@ class Origins:
     known: FloatArray
 
 
+class _Mix(NamedTuple):
+    """How the candidates' hexagons are shared out among rings that are alike: so many on one, the rest evenly."""
+
+    ring: int
+    prevails: float
+
+
 class _State(NamedTuple):
     """A point of the grid.
 
-    Spread of ln radius; share of hexagons of no candidate; ring of each group on which most candidates are, -1 for all;
+    Spread of ln radius; share of hexagons of no candidate; how the candidates' hexagons are shared out, by index;
     ln scale; ln radius of a crystal without light at its halves and of one with it, NaN where there is none.
     """
 
     spread: float
     foreign: float
-    ring: int
+    mix: int
     shift: float
     plain: float
     halved: float
@@ -113,11 +123,12 @@ def find_origins(
     scale_sigma = float(np.hypot(relative_sigma, _CELL_SIGMA))
     window = _WINDOW + 3.0 * scale_sigma
     near, seen = _near_rings(np.log(radius_inv_a), sigma_inv_a / radius_inv_a, half_log_ratio, rings, window)
+    mixes = _mixes(rings)
     states, weight = _posterior(seen, rings, scale_sigma, window)
     known = np.zeros(len(radius_inv_a))
     for state, share in zip(states, weight, strict=True):
         width = np.hypot(state.spread, seen.error)
-        ours = (1.0 - state.foreign) * _candidates(seen, rings, np.array([state.shift]), int(state.ring), width)[0]
+        ours = (1.0 - state.foreign) * _candidates(seen, rings, np.array([state.shift]), mixes[state.mix], width)[0]
         plain, halved = np.array([state.plain]), np.array([state.halved])
         theirs = state.foreign * _others(seen, plain, halved, _length_of(rings, window), width)[0, 0]
         known[near] += share * ours / (ours + theirs)
@@ -149,14 +160,14 @@ def _posterior(seen: _Seen, rings: FloatArray, scale_sigma: float, window: float
     n_scales = int(np.clip(3.0 * scale_sigma / _SCALE_STEP, *_N_SCALES))
     shifts = 3.0 * scale_sigma * np.arange(-n_scales, n_scales + 1) / n_scales
     radii, length = _peaks(asked.log_radius), _length_of(rings, window)
-    chosen = np.arange(-1, max(np.sum(_first_of_group(rings) == first) for first in rings))
-    axes = (_SPREADS, _FOREIGN, chosen, shifts, radii, radii)
+    mixes = _mixes(rings)
+    axes = (_SPREADS, _FOREIGN, np.arange(len(mixes)), shifts, radii, radii)
     log_posterior = np.empty([len(axis) for axis in axes])
     for i, spread in enumerate(_SPREADS):
         width = np.hypot(spread, asked.error)
         theirs = _others(asked, radii, radii, length, width).astype(np.float32)
-        for k, ring in enumerate(chosen):
-            ours = _candidates(asked, rings, shifts, int(ring), width).astype(np.float32)
+        for k, mix in enumerate(mixes):
+            ours = _candidates(asked, rings, shifts, mix, width).astype(np.float32)
             for (j, share), (m, row) in product(enumerate(_FOREIGN.astype(np.float32)), enumerate(ours)):
                 log_posterior[i, j, k, m] = np.log((1.0 - share) * row + share * theirs).sum(axis=2)
     there = np.log(np.where(np.isnan(radii), 0.5, 0.5 * 2.0 * _BLUR / length))
@@ -172,6 +183,12 @@ def _draw_evenly(log_posterior: FloatArray, axes: Sequence[AnyArray]) -> tuple[l
     met, times = np.unique(np.searchsorted(cumulated, steps), return_counts=True)
     columns = [axis[index] for axis, index in zip(axes, np.unravel_index(met, log_posterior.shape), strict=True)]
     return [_State(*point) for point in zip(*columns, strict=True)], times / _N_STATES
+
+
+def _mixes(rings: FloatArray) -> list[_Mix]:
+    """All phases alike, or one of them prevailing."""
+    n = max(int(np.sum(_first_of_group(rings) == first)) for first in rings)
+    return [_Mix(0, 0.0), *(_Mix(ring, share) for ring in range(n) for share in _PREVAILING)]
 
 
 def _length_of(rings: FloatArray, window: float) -> float:
@@ -190,22 +207,24 @@ def _peaks(log_radius: FloatArray) -> FloatArray:
     return np.append(grid[np.sort(top)], np.nan)
 
 
-def _candidates(seen: _Seen, rings: FloatArray, shifts: FloatArray, ring: int, width: FloatArray) -> FloatArray:
-    """Density of each candidate's hexagon in ln radius by scale (S, M).
+def _candidates(seen: _Seen, rings: FloatArray, shifts: FloatArray, mix: _Mix, width: FloatArray) -> FloatArray:
+    """Density of each hexagon of a candidate in ln radius by scale (S, M).
 
-    Most lie on one ring of each group, or, for -1, on all of them and between alike.
+    Most lie on the rings; some stray between those that are alike, and about the ring of a phase that prevails.
     """
     out = np.full((len(shifts), len(seen.first)), 1e-6)
     for first in np.unique(seen.first):
         group = rings[_first_of_group(rings) == first]
+        ring = min(mix.ring, len(group) - 1)
+        weight = np.full(len(group), (1.0 - mix.prevails) / len(group))
+        weight[ring] += mix.prevails
+        centre = group[ring] if mix.prevails == 1.0 else 0.5 * (group[0] + group[-1])
+        low, high = min(group[0], centre - 0.5 * _CELL_RANGE), max(group[-1], centre + 0.5 * _CELL_RANGE)
         rows = np.flatnonzero(seen.first == first)
-        off, sigma, lattice = seen.log_radius[rows] - first - shifts[:, None], width[rows], float(np.ptp(group))
-        more = 0.5 * max(_CELL_RANGE - lattice, 0.0)
-        wide = _between(off + more, lattice + 2.0 * more, sigma)
-        chosen = group if ring < 0 else group[[min(ring, len(group) - 1)]]
-        strays = 0.5 if ring < 0 else _STRAYS
-        on_ring = np.mean([_normal(off - one + first, sigma) for one in chosen], axis=0)
-        out[:, rows] += (1.0 - strays) * on_ring + strays * wide
+        off, sigma = seen.log_radius[rows] - shifts[:, None], width[rows]
+        strays = _between(off - low, high - low, sigma)
+        on_ring = sum(share * _normal(off - one, sigma) for one, share in zip(group, weight, strict=True))
+        out[:, rows] += (1.0 - _STRAYS) * on_ring + _STRAYS * strays
     return out
 
 

@@ -235,8 +235,9 @@ def _about_hexagons(found: HexagonFindings, names: tuple[str, ...], *, has_spots
     off = _unexplained_hexagons(found)
     if off:
         out.append(
-            f"{off} of {len(found.hexagons)} hexagons lie on no ring of the candidate phases: another phase, or "
-            "another zone axis, may be present." + _scale_hint(off, len(found.hexagons))
+            f"{off} of {len(found.hexagons)} hexagons are of none of the candidate phases, by their radius or by light "
+            "at half of it: another phase, or another zone axis, may be present."
+            + _scale_hint(off, len(found.hexagons))
         )
     return out
 
@@ -282,6 +283,6 @@ def _scale_hint(unexplained: int, n: int) -> str:
 
 
 def _unexplained_hexagons(found: HexagonFindings) -> int:
-    """Number of hexagons that lie on no candidate's ring."""
+    """Number of hexagons that lie on no candidate's ring, or that another crystal made."""
     n_phases = 1 + max(zone.phase for zone in found.zones)
     return int((~ring_owners(found.hexagons, found.rings, n_phases).any(axis=1)).sum())
