@@ -41,8 +41,8 @@ _HEXAGON_METHOD = (
     "Hexagons: two spots define a regular hexagon about the beam; vertices within a tolerance are matched (RANSAC, "
     "after Lo and Su), and a hexagon is kept if fewer than the stated number are expected among random spots. Phases: "
     "the share of the beam in the rings that only one candidate has; where rings coincide, the ratio of own to shared "
-    "light. Hexagons of other crystals are told by their radius, of which each crystal has one throughout the scan, and "
-    "by light at half of it; no phase is named by them. Presence is a documented score between 0 and 1, not yet a "
+    "light. Hexagons of other crystals are told by their radius, of which each has one throughout the scan, and by "
+    "light at half of it; no phase is named by them. Presence is a documented score between 0 and 1, not yet a "
     "calibrated probability."
 )
 _LATTICE_METHOD = (
