@@ -30,7 +30,7 @@ from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.crystal import load_phases
 from friedel.identify.counts.hypotheses import hypotheses_of
-from friedel.identify.counts.presence import shipped_judge, sum_over_phases
+from friedel.identify.counts.presence import sum_over_phases
 from friedel.identify.metrics import Reliability, reliability_of
 from friedel.identify.spatial_prior import agreement_of, smooth_posterior
 from friedel.pipeline.scans.counts import CountFindings
@@ -96,7 +96,7 @@ def load_case(folder: Path, index: int, dose: int, counts: str) -> Case | None:
             print(f"{', '.join(TESTED[index])} at {dose}: {error}")
             return None
         assert isinstance(found, CountFindings)
-        posterior = shipped_judge().posterior(found.evidence.features).reshape(*SHAPE, -1)
+        posterior = found.posterior.reshape(*SHAPE, -1)
         np.savez(path, posterior=posterior, there=simulated.truth.presence[..., columns] > 0.5)
         print(f"{', '.join(TESTED[index])} at {dose} electrons, counts {counts}", flush=True)
     with np.load(path) as kept:

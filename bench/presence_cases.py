@@ -85,6 +85,8 @@ _RELATIVES = (0.016, 0.08)
 _COMPARED, _NEAR, _MIMICS = 6, 0.015, 12
 #: Spread of each lattice between positions: little in most samples, much where a battery is charged unevenly.
 _UNREST = (0.0005, 0.006)
+#: What a pattern shows: nothing, a crystal that is no candidate, one candidate, or two along the beam.
+SHOWN = ("none", "foreign", "one", "two")
 #: Patterns of a scan.
 PATTERNS = 64
 #: Crystals of one space group whose edges agree to this are one phase, whatever their names.
@@ -261,9 +263,9 @@ def draw_sample(setting: Setting, textured: bool, rng: np.random.Generator) -> S
     )
 
 
-def draw_pattern(setting: Setting, sample: Sample, rng: np.random.Generator) -> tuple[Array, tuple[int, ...]]:
-    """Counts, and the phases that are there."""
-    what = ("none", "foreign", "one", "two")[rng.choice(4, p=sample.odds)]
+def draw_pattern(setting: Setting, sample: Sample, rng: np.random.Generator) -> tuple[Array, tuple[int, ...], int]:
+    """Counts, the phases that are there, and which of ``SHOWN`` it is."""
+    what = SHOWN[shown_index := int(rng.choice(4, p=sample.odds))]
     n_there = {"one": 1, "two": 2}.get(what, 0)
     weights = 0.98 * sample.weights + 0.02 / len(sample.weights)
     there = tuple(sorted(int(i) for i in rng.choice(len(weights), n_there, replace=False, p=weights / weights.sum())))
@@ -272,7 +274,6 @@ def draw_pattern(setting: Setting, sample: Sample, rng: np.random.Generator) -> 
         shown = [sample.foreign[rng.integers(len(sample.foreign))]]
     thickness = float(np.exp(rng.uniform(np.log(30.0), np.log(400.0))))
     near = bool(rng.random() < 0.6) or sample.textured
-    kind = sample.scattering if near or sample.scattering != "bloch" else "precessed"
     share = rng.uniform(0.2, 0.8)
     spots: list[SpotPattern] = []
     frame = None
@@ -280,8 +281,8 @@ def draw_pattern(setting: Setting, sample: Sample, rng: np.random.Generator) -> 
         part = 1.0 if len(shown) == 1 else (share, 1.0 - share)[i]
         grown = frame is not None and near and may_grow_on(shown[0], crystal) and rng.random() < 0.8
         frame = frame if grown else draw_frame(crystal, near, sample.textured, rng)
-        one = spots_of(crystal, setting.beam, frame, max(thickness * part, 15.0), kind, rng)
-        one = with_residues(one, crystal, setting.beam, frame, rng) if kind != "precessed" else one
+        one = spots_of(crystal, setting.beam, frame, max(thickness * part, 15.0), sample.scattering, rng)
+        one = with_residues(one, crystal, setting.beam, frame, rng) if sample.scattering != "precessed" else one
         spots.append(replace(one, k_inv_a=one.k_inv_a * (1.0 + rng.normal(0.0, sample.unrest))))
     nothing = SpotPattern(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)), np.zeros(0), 1.0)
     column = overlap(*spots, min_share=1e-5) if len(spots) == 2 else next(iter(spots), nothing)
@@ -289,14 +290,15 @@ def draw_pattern(setting: Setting, sample: Sample, rng: np.random.Generator) -> 
     dose = sample.dose * float(np.exp(rng.normal(0.0, 0.1)))
     noise = Noise(dose, halo_share=sample.halo, halo_width_inv_a=rng.uniform(0.08, 0.2), amorphous_share=film)
     drawn = render(column, setting.grid, _SHAPE, SpotShape.of(setting.beam, sample.blur_px))
-    return expose(drawn, noise, setting.grid, rng), there
+    return expose(drawn, noise, setting.grid, rng), there, shown_index
 
 
-def weigh(names: tuple[str, ...], index: int, which: int, seed: int, *, textured: bool) -> tuple[Array, Array]:
-    """Features (n, H, F) of every explanation of the patterns of one scan, and what is there (n, P).
+def draw_scan(
+    names: tuple[str, ...], index: int, which: int, seed: int, *, textured: bool
+) -> tuple[PatternScan, Array, Array]:
+    """Draw a scan with the scale that its file would state, what is there (n, P), and which of ``SHOWN`` that is (n,).
 
-    The scan is analysed as a user's, with a scale that is off by as much as its calibration says, so that the decision
-    is learned on what it will see: strains and scale learned from the scan included.
+    The scale is off by as much as its calibration says.
     """
     setting = Setting.of(names, index)
     rng = np.random.default_rng([seed, index, which])
@@ -307,7 +309,16 @@ def weigh(names: tuple[str, ...], index: int, which: int, seed: int, *, textured
     drawn = [draw_pattern(true, sample, rng) for _ in range(PATTERNS)]
     believed = replace(setting.grid, source="user", relative_sigma=sigma)
     scan = PatternScan(np.stack([row[0] for row in drawn])[:, None], believed, None, setting.beam)
-    found = analyse_scan(scan, setting.phases, ScanOptions(template="counts")).found
-    assert isinstance(found, CountFindings)
     there = np.array([[p in row[1] for p in range(len(names))] for row in drawn])
-    return found.evidence.features.astype(np.float32), there
+    return scan, there, np.array([row[2] for row in drawn])
+
+
+def weigh(scan: PatternScan, phases: PhaseSet) -> Array:
+    """Features (n, H, F) of every explanation of the patterns of a scan.
+
+    It is analysed as a user's, so that the decision is learned on what it will see: strains and scale learned from the
+    scan included.
+    """
+    found = analyse_scan(scan, phases, ScanOptions(template="counts", lookalikes="none")).found
+    assert isinstance(found, CountFindings)
+    return found.evidence.features.astype(np.float32)

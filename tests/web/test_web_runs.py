@@ -86,13 +86,13 @@ def test_spots_and_hexagons_are_ringed_where_they_are_though_the_beam_wanders(
     (outline,) = found["outlines"]
     assert outline["label"] == "hexagon: nmc811-o3"
     assert far_off(outline["px"], spots_at(y, x)) < 0.7
-    assert found["candidates"][0]["presence"] > 0.9
+    assert found["candidates"][0]["presence"] > 0.8
     assert found["candidates"][1]["presence"] < 0.1
 
 
 @pytest.mark.parametrize("template", ["lattice", "counts"])
 def test_reflections_are_marked_where_they_are(scan_path: Path, tmp_path: Path, template: str) -> None:
-    fr.run_recipe(parse_recipe(recipe_of(scan_path, template=template)), tmp_path / "run")
+    fr.run_recipe(parse_recipe(recipe_of(scan_path, template=template, lookalikes="none")), tmp_path / "run")
     found = evidence_at(tmp_path / "run", 4, 0, ["nmc811-o3", "nmc811-o1"])
     o3 = [o for o in found["outlines"] if o["label"].startswith("nmc811-o3 [0 0 ")]
     assert far_off([np.mean(o["px"], axis=0).tolist() for o in o3], spots_at(4, 0)) < 0.7

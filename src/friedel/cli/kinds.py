@@ -16,6 +16,7 @@ _TAKEN_BY = {
     "--annulus-inv-a": _SCAN,
     "--denoise": _SCAN,
     "--template": _SCAN,
+    "--lookalikes": _SCAN,
     "--strain-reference": _SCAN,
     "--neighbours": _SCAN,
     "--pixel-size-a": _IMAGES,

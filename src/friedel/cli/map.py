@@ -63,6 +63,9 @@ def map_command(
         bool, typer.Option("--neighbours", help="Scan: also a map in which neighbours count.")
     ] = False,
     template: Annotated[str | None, typer.Option(help="Scan: auto, counts, hexagon or lattice.")] = None,
+    lookalikes: Annotated[
+        str | None, typer.Option(help="Scan: auto, none, or phases that could be taken for the candidates.  [auto]")
+    ] = None,
     pixel_size_a: Annotated[float | None, typer.Option(help="Micrograph: Å per pixel.")] = None,
     detector: Annotated[str | None, typer.Option(help="Micrograph: auto, cfar or net.")] = None,
     frame_time_s: Annotated[float | None, typer.Option(help="Series: seconds per frame.")] = None,
@@ -96,6 +99,7 @@ def map_command(
         "scan.annulus_inv_a": float_pair(annulus_inv_a),
         "scan.template": template,
         "scan.neighbours": neighbours or None,
+        "scan.lookalikes": lookalikes,
         "micrograph.detector": detector,
         "scan.denoise": str(Path(denoise).absolute()) if denoise and denoise.lower().endswith(".onnx") else denoise,
     }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from friedel.crystal.hkl import Reflections, all_reflections, reflections
     from friedel.crystal.isotypes import load_isotypes
     from friedel.crystal.library import PhaseSet, add_phase, load_phase, load_phases, load_shipped_phases, phase_names
+    from friedel.crystal.lookalikes import lookalikes_of
     from friedel.crystal.prototypes import load_prototypes
     from friedel.crystal.spacegroup import SpaceGroup, space_group, space_group_of_operations
     from friedel.crystal.structure import DEFAULT_B_ISO_A2, Crystal, Site
@@ -40,6 +41,7 @@ __all__ = [
     "load_phases",
     "load_prototypes",
     "load_shipped_phases",
+    "lookalikes_of",
     "phase_names",
     "read_cif",
     "reflections",
@@ -62,6 +64,7 @@ _HOMES = {
     "hkl": ("Reflections", "all_reflections", "reflections"),
     "isotypes": ("load_isotypes",),
     "library": ("PhaseSet", "add_phase", "load_phase", "load_phases", "load_shipped_phases", "phase_names"),
+    "lookalikes": ("lookalikes_of",),
     "prototypes": ("load_prototypes",),
     "spacegroup": ("SpaceGroup", "space_group", "space_group_of_operations"),
     "structure": ("DEFAULT_B_ISO_A2", "Crystal", "Site"),

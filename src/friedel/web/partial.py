@@ -18,6 +18,7 @@ from friedel.pipeline.runs.folder import RunFolder
 from friedel.pipeline.scans.blocks import columns
 from friedel.pipeline.scans.choices import annulus_of_phases, zones_beside_counts
 from friedel.pipeline.scans.joined import join_evidence, judge_hexagons, presence_of_hexagons
+from friedel.pipeline.scans.lookalikes import sought_phases
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,12 +65,16 @@ def partial_map(out: Path, scan: PatternScan, scan_shape: tuple[int, int], recip
 
 def _presence(blocks: list[Arrays], scan: PatternScan, recipe: Recipe) -> Float32Array | None:
     """Judge the phases (n, P) from the blocks at hand, where the template allows that."""
-    phases, hexagons = load_phases(recipe.phases), None
-    counted = any(columns(blocks, "phases"))
+    counted, phases, hexagons = any(columns(blocks, "phases")), load_phases(recipe.phases), None
+    sought = sought_phases(phases, recipe.scan, "counts" if counted else "hexagon")
     if any(columns(blocks, "hexagons")):
-        ring = recipe.scan.annulus_inv_a or annulus_of_phases(scan, phases, "counts" if counted else "hexagon")
-        zones = zones_beside_counts(scan, phases, ring)[0] if counted else hexagonal_zones(phases, ring)
+        ring = recipe.scan.annulus_inv_a or annulus_of_phases(scan, sought, "counts" if counted else "hexagon")
+        zones = zones_beside_counts(scan, phases, ring)[0] if counted else hexagonal_zones(sought, ring)
         hexagons = judge_hexagons(blocks, zones, scan.grid.relative_sigma)
-    if not counted:
-        return np.asarray(presence_of_hexagons(hexagons, phases), np.float32) if hexagons else None
-    return np.asarray(presence_of(join_evidence(blocks, phases, hexagons)), np.float32)
+    if counted:
+        presence = presence_of(join_evidence(blocks, phases, hexagons), sought.priors)
+    elif hexagons is not None:
+        presence = presence_of_hexagons(hexagons, sought)
+    else:
+        return None
+    return np.asarray(presence[:, : len(phases)], np.float32)

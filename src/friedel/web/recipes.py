@@ -44,6 +44,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "scan.annulus_inv_a": ("--annulus-inv-a", _pair),
     "scan.template": ("--template", str),
     "scan.denoise": ("--denoise", str),
+    "scan.lookalikes": ("--lookalikes", str),
     "micrograph.detector": ("--detector", str),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -50,21 +51,21 @@ class Judge:
         scaled = (features - self.mean[kind]) / self.spread[kind]
         return np.asarray(np.clip(scaled, -_FURTHEST, _FURTHEST))
 
-    def score(self, features: FloatArray) -> FloatArray:
+    def score(self, features: FloatArray, priors: Sequence[float] = ()) -> FloatArray:
         """Log odds (n, H) of the explanations of P phases described by features (n, H, F), up to a constant.
 
-        A linear function and K units tanh(hidden z + offset) of the standardised features z, and an even prior for
-        which phase it is, or which two.
+        A linear function and K units tanh(hidden z + offset) of the standardised features z, and a prior for which
+        phase it is, or which two: by ``priors`` (P,), or even.
         """
-        kind, log_prior = kinds_of(features.shape[1])
+        kind, log_prior = kinds_of(features.shape[1], priors)
         z = self.standardise(features, kind)
         units = np.tanh(np.einsum("nhf,hfk->nhk", z, self.hidden[kind]) + self.offset[kind])
         value = (z * self.linear[kind]).sum(axis=2) + (units * self.weight[kind]).sum(axis=2)
         return np.asarray(np.where(features[:, :, 0] <= UNTRIED, -np.inf, value + self.bias[kind] + log_prior))
 
-    def posterior(self, features: FloatArray) -> FloatArray:
-        """Probability of every explanation (n, H)."""
-        posterior = special.softmax(self.score(features), axis=1)
+    def posterior(self, features: FloatArray, priors: Sequence[float] = ()) -> FloatArray:
+        """Probability of every explanation (n, H), with ``priors`` (P,) for the phases, or even ones."""
+        posterior = special.softmax(self.score(features, priors), axis=1)
         return np.asarray((1.0 - self.doubt) * posterior + self.doubt / posterior.shape[1])
 
     @classmethod
@@ -94,12 +95,16 @@ def shipped_judge() -> Judge:
     return Judge.read((files(__package__) / _WEIGHTS).read_text(encoding="utf-8"))
 
 
-def kinds_of(n_hypotheses: int) -> tuple[IntArray, FloatArray]:
-    """Kind (0 none, 1 one phase, 2 two) of each explanation (H,), and the log of its even share among its kind."""
-    n_phases = n_phases_of(n_hypotheses)
-    numbers = np.array([1, n_phases, n_hypotheses - 1 - n_phases])
-    kind = np.repeat([0, 1, 2], numbers)
-    return kind, -np.log(numbers[kind])
+def kinds_of(n_hypotheses: int, priors: Sequence[float] = ()) -> tuple[IntArray, FloatArray]:
+    """Kind (0 none, 1 one phase, 2 two) of each explanation (H,), and the log of its share among its kind.
+
+    The share of a phase is its prior, or even; that of two is the product of theirs over the sum of all products.
+    """
+    names = hypotheses_of(n_phases_of(n_hypotheses))
+    kind = np.array([len(name) for name in names])
+    shares = np.asarray(priors or np.ones(n_phases_of(n_hypotheses)), dtype=np.float64)
+    weight: FloatArray = np.array([np.prod(shares[list(name)]) for name in names])
+    return kind, np.log(weight / np.bincount(kind, weight)[kind])
 
 
 def sum_over_phases(posterior: FloatArray) -> FloatArray:
@@ -109,6 +114,11 @@ def sum_over_phases(posterior: FloatArray) -> FloatArray:
     return np.asarray(np.clip(posterior @ holds, 0.0, 1.0))
 
 
-def presence_of(evidence: PhaseEvidence) -> FloatArray:
+def posterior_of(evidence: PhaseEvidence, priors: Sequence[float] = ()) -> FloatArray:
+    """Probability of every explanation (n, H), with ``priors`` (P,) for which phase it is, or even ones."""
+    return shipped_judge().posterior(evidence.features, priors)
+
+
+def presence_of(evidence: PhaseEvidence, priors: Sequence[float] = ()) -> FloatArray:
     """Probability that each phase is present (n, P)."""
-    return sum_over_phases(shipped_judge().posterior(evidence.features))
+    return sum_over_phases(posterior_of(evidence, priors))

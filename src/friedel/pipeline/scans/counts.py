@@ -16,6 +16,7 @@ from friedel.identify.counts.calibration import fit_count_distortion, learn_stra
 from friedel.identify.counts.hypotheses import SharedFacts
 from friedel.identify.counts.maps import CountMaps, map_counts
 from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
+from friedel.identify.counts.presence import sum_over_phases
 from friedel.identify.counts.template_bank import TemplateBank, affordable_spacing_deg, shared_bank
 from friedel.identify.lattices.zone_map import Distortion, fitted_grid
 from friedel.identify.zone_names import name_orientations
@@ -72,6 +73,13 @@ class CountPlan:
         )
         return bank if self.shared is None else bank.strained(self.shared.strains)
 
+    def beside(self, sought: PhaseSet) -> CountPlan:
+        """Return the plan for more phases, the own ones first; the lattices of the others are those of their files."""
+        if self.shared is None:
+            return replace(self, phases=sought)
+        strains = np.pad(self.shared.strains, (0, len(sought) - len(self.phases)))
+        return replace(self, phases=sought, shared=replace(self.shared, strains=strains))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CountFindings:
@@ -85,6 +93,8 @@ class CountFindings:
         Fitted on the phases found, and shared by all patterns.
     evidence
         Of none, one or two phases at each position, with the best orientation of each phase.
+    posterior
+        Probability of each of these (n, H), in the order of ``hypotheses_of``.
     uvw, rotation_deg, off_deg
         Nearest zone axis (n, P, 3), rotation about it and angle to the beam (n, P) of the best orientation.
     spot_phase
@@ -96,6 +106,7 @@ class CountFindings:
     plan: CountPlan
     distortion: Distortion
     evidence: PhaseEvidence
+    posterior: FloatArray
     uvw: AnyArray
     rotation_deg: FloatArray
     off_deg: FloatArray
@@ -201,10 +212,11 @@ def _maps_of(
 
 
 def judge_counts(
-    plan: CountPlan, evidence: PhaseEvidence, presence: FloatArray, spots: Spots, distortion: Distortion,
+    plan: CountPlan, evidence: PhaseEvidence, posterior: FloatArray, spots: Spots, distortion: Distortion,
     refused: Distortion | None,
 ) -> CountFindings:  # fmt: skip
     """Name the orientations found, and the phase of each spot."""
+    presence = sum_over_phases(posterior)
     names = [name_orientations(crystal, evidence.frame[:, p]) for p, crystal in enumerate(plan.phases.crystals)]
     uvw, rotation, off = (np.stack(column, axis=1) for column in zip(*names, strict=True))
     place = np.arange(len(spots)) - np.repeat(spots.offsets[:-1], np.diff(spots.offsets))
@@ -213,4 +225,4 @@ def judge_counts(
     claim = np.zeros((len(spots), presence.shape[1]))
     claim[seen] = evidence.claimed[pattern[seen], :, place[seen]] * presence[pattern[seen]]
     spot_phase = np.where(claim.max(axis=1, initial=0.0) > 0.0, claim.argmax(axis=1), -1)
-    return CountFindings(plan, distortion, evidence, uvw, rotation, off, spot_phase, refused)
+    return CountFindings(plan, distortion, evidence, posterior, uvw, rotation, off, spot_phase, refused)

@@ -39,17 +39,22 @@ def presence_of_hexagons(hexagons: HexagonFindings, phases: PhaseSet) -> FloatAr
 
 
 def join_evidence(blocks: Sequence[Arrays], phases: PhaseSet, hexagons: HexagonFindings | None) -> PhaseEvidence:
-    """Join what counts say in all blocks, with what the rings of hexagons add to it."""
+    """Join what counts say in all blocks, with what the rings of hexagons add to it.
+
+    Counts may know more phases than ``phases``, look-alikes behind them, whose rings are not sought.
+    """
     evidence = join_counts(blocks)
     if hexagons is None:
         return evidence
     along = are_along(evidence, phases, hexagons.zones)
-    return replace(evidence, features=with_rings(evidence.features, presence_of_hexagons(hexagons, phases), along))
+    n_lookalikes = evidence.single.shape[1] - len(phases)
+    rings = np.pad(presence_of_hexagons(hexagons, phases), ((0, 0), (0, n_lookalikes)))
+    return replace(evidence, features=with_rings(evidence.features, rings, along))
 
 
 def are_along(evidence: PhaseEvidence, phases: PhaseSet, zones: Sequence[HexagonalZone]) -> BoolArray:
     """Whether the likeliest phase of each pattern lies within 2 degrees of one of its six-fold zones (n,)."""
-    surest = evidence.single.argmax(axis=1)
+    surest = evidence.single[:, : len(phases)].argmax(axis=1)
     out = np.zeros(len(surest), dtype=bool)
     for p, crystal in enumerate(phases.crystals):
         rows = np.flatnonzero(surest == p)

@@ -9,7 +9,7 @@ import numpy as np
 
 from friedel.core.arrays import FloatArray
 from friedel.identify.counts.hypotheses import hypotheses_of
-from friedel.identify.counts.presence import shipped_judge, sum_over_phases
+from friedel.identify.counts.presence import sum_over_phases
 from friedel.identify.spatial_prior import agreement_of, smooth_posterior
 from friedel.pipeline.scans.counts import CountFindings
 from friedel.pipeline.scans.result import ScanResult, SmoothedMap
@@ -36,7 +36,7 @@ def _posterior_of(result: ScanResult, names: tuple[tuple[int, ...], ...]) -> Flo
     Where phases have scores and no probabilities together, they are taken as independent.
     """
     if isinstance(result.found, CountFindings):
-        return shipped_judge().posterior(result.found.evidence.features)
+        return result.found.posterior
     score = np.clip(result.phase_map.presence.reshape(-1, len(result.phase_map.phases)), _SUREST, 1.0 - _SUREST)
     holds = np.array([[p in name for p in range(score.shape[1])] for name in names], dtype=np.float64)
     weight = np.exp(np.log(score) @ holds.T + np.log1p(-score) @ (1.0 - holds.T))

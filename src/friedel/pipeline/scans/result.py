@@ -46,6 +46,10 @@ class ScanOptions:
     neighbours
         Also make a map in which the four neighbours of each position have a say: a spatial prior, beside presence by
         the evidence of each position alone.
+    lookalikes
+        Phases of the library that are sought beside the candidates, so that these are not named in their place:
+        "auto" takes up to two of the same elements with reflections at the same radii, and none for hexagons; "none";
+        or names, with commas.
     detector, hexagon, lattice, counts
         Settings of the steps.
     """
@@ -54,6 +58,7 @@ class ScanOptions:
     template: Literal["auto", "counts", "hexagon", "lattice"] = "auto"
     denoise: str = "auto"
     neighbours: bool = False
+    lookalikes: str = "auto"
     detector: Dog = Dog()  # noqa: RUF009 - frozen
     hexagon: HexagonOptions = HexagonOptions()  # noqa: RUF009 - frozen
     lattice: ZoneOptions = ZoneOptions()  # noqa: RUF009 - frozen

@@ -17,7 +17,7 @@ from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
 from friedel.identify.counts.matching import CountOptions
-from friedel.identify.counts.presence import presence_of
+from friedel.identify.counts.presence import posterior_of, sum_over_phases
 from friedel.identify.hexagons.rings import hexagonal_zones
 from friedel.identify.lattices.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
 from friedel.identify.lattices.zones import build_templates
@@ -26,6 +26,7 @@ from friedel.patterns.survey import Survey, sample_patterns, survey_scan
 from friedel.pipeline.progress import BlockStore, Progress
 from friedel.pipeline.scans.blocks import BlockPlan, join_spots, run_blocks
 from friedel.pipeline.scans.choices import (
+    NEIGHBOURS_BELOW,
     annulus_of_phases,
     choose_denoiser,
     choose_template,
@@ -41,9 +42,9 @@ from friedel.pipeline.scans.counts import (
     take_sample,
 )
 from friedel.pipeline.scans.joined import are_along, join_evidence, judge_hexagons, presence_of_hexagons
+from friedel.pipeline.scans.lookalikes import Findings, asked_alone, lookalike_warnings, sought_phases
 from friedel.pipeline.scans.neighbours import with_neighbours
 from friedel.pipeline.scans.result import (
-    HexagonFindings,
     LatticeFindings,
     ScanOptions,
     ScanResult,
@@ -91,14 +92,15 @@ def analyse_scan(
     template = choose_template(phases, options)
     if options.template == "auto" and template == "hexagon" and not lies_along_zones(scan, phases, options, fit_centre):
         template = "counts"
-    annulus = options.annulus_inv_a or annulus_of_phases(scan, phases, template)
+    sought = sought_phases(phases, options, template)
+    annulus = options.annulus_inv_a or annulus_of_phases(scan, sought, template)
     survey = survey_scan(
         scan, annulus_inv_a=annulus, fit_centre=fit_centre, executor=executor, progress=partial(progress, "survey")
     )
     if mask is not None:
         survey = replace(survey, valid=survey.valid & mask)
-    zones = hexagonal_zones(phases, annulus) if template == "hexagon" else ()
-    if template == "hexagon" and not zones:
+    zones = hexagonal_zones(sought, annulus) if template == "hexagon" else ()
+    if template == "hexagon" and not any(zone.phase < len(phases) for zone in zones):
         raise CalibrationError(
             f"No phase has a ring of a six-fold zone between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
             "Widen --annulus-inv-a, or pass --template lattice."
@@ -110,22 +112,22 @@ def analyse_scan(
             detector, annulus, zones, options.hexagon, denoiser=denoiser, seed=seed, ring_annulus_inv_a=ring
         )
         survey, presence, spots, found = _judge_counts(
-            survey, phases, options, plan, store=store, executor=executor, progress=progress
+            survey, phases, sought, options, plan, store=store, executor=executor, progress=progress
         )
-        return finish(_result(scan, survey, phases, presence, spots, annulus, found, mask, denoiser))
+        return finish(_result(scan, survey, phases, sought, presence, spots, annulus, found, mask, denoiser))
     plan = BlockPlan(detector, annulus, zones, options.hexagon, denoiser=denoiser, seed=seed)
     blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
     if template == "hexagon":
         hexagons = judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
-        presence = presence_of_hexagons(hexagons, phases)
-        return finish(_result(scan, survey, phases, presence, spots, annulus, hexagons, mask, denoiser))
+        presence = presence_of_hexagons(hexagons, sought)
+        return finish(_result(scan, survey, phases, sought, presence, spots, annulus, hexagons, mask, denoiser))
     grid = survey.scan.grid
-    lattices = _judge_lattices(spots, phases, options, annulus, grid, executor, partial(progress, "phases"))
+    lattices = _judge_lattices(spots, phases, sought, options, annulus, grid, executor, partial(progress, "phases"))
     spots = lattices.distortion.correct(spots)
     survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, lattices.distortion)))
     presence = lattices.evidence.presence
-    return finish(_result(scan, survey, phases, presence, spots, annulus, lattices, mask, denoiser))
+    return finish(_result(scan, survey, phases, sought, presence, spots, annulus, lattices, mask, denoiser))
 
 
 def _finisher(options: ScanOptions, seed: int, progress: Progress) -> Callable[[ScanResult], ScanResult]:
@@ -144,7 +146,7 @@ def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, 
     patterns = sample_patterns(scan)
     rows = np.linspace(0, len(patterns) - 1, min(_TRIED, len(patterns))).astype(int)
     sample = replace(scan, data=patterns[rows][:, None], scan_grid=None)
-    tried = replace(options, template="counts", denoise="none", neighbours=False, counts=_COARSE)
+    tried = replace(options, template="counts", denoise="none", neighbours=False, lookalikes="none", counts=_COARSE)
     try:
         found = analyse_scan(sample, phases, tried, fit_centre=fit_centre)
     except (CalibrationError, DataError):
@@ -154,29 +156,32 @@ def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, 
     named = (found.phase_map.presence[:, 0] >= 0.5) & (evidence.claimed.sum(axis=2) >= _SPOTS)
     crystals = named.any(axis=1)
     if crystals.sum() < _LEAST_CRYSTALS * len(crystals):
-        return True
+        return found.survey.electrons >= NEIGHBOURS_BELOW
     return bool(are_along(evidence, phases, hexagonal_zones(phases, found.annulus_inv_a))[crystals].mean() >= _MOST)
 
 
 def _result(
-    scan: PatternScan, survey: Survey, phases: PhaseSet, presence: FloatArray, spots: Spots,
-    annulus: tuple[float, float], found: HexagonFindings | LatticeFindings | CountFindings, mask: BoolArray | None,
-    denoiser: ScanDenoiser | None,
+    scan: PatternScan, survey: Survey, phases: PhaseSet, sought: PhaseSet, presence: FloatArray, spots: Spots,
+    annulus: tuple[float, float], found: Findings, mask: BoolArray | None, denoiser: ScanDenoiser | None,
 ) -> ScanResult:  # fmt: skip
-    """Lay presence (n, P) out as a map, and say what its reader should know."""
-    shape = (*scan.scan_shape, len(phases.crystals))
-    presence = np.where(survey.valid[..., None], presence.reshape(shape), 0.0)
-    phase_map = PhaseMap(phases.names, np.clip(presence, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
-    warnings = scan_warnings(survey, spots, found, mask, phases.names, stored_relative_sigma=scan.grid.relative_sigma)
+    """Lay the presence (n, P) of the phases asked for out as a map, and say what its reader should know."""
+    n, found = len(phases), asked_alone(found, phases)
+    shown = np.where(survey.valid[..., None], presence[:, :n].reshape(*scan.scan_shape, n), 0.0)
+    phase_map = PhaseMap(phases.names, np.clip(shown, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
+    warnings = (
+        *scan_warnings(survey, spots, found, mask, phases.names, stored_relative_sigma=scan.grid.relative_sigma),
+        *lookalike_warnings(sought, n, presence, survey.valid),
+    )
     return ScanResult(phase_map, survey, spots, annulus, found, warnings, denoiser)
 
 
 def _judge_counts(
-    survey: Survey, phases: PhaseSet, options: ScanOptions, plan: BlockPlan, *,
+    survey: Survey, phases: PhaseSet, sought: PhaseSet, options: ScanOptions, plan: BlockPlan, *,
     store: BlockStore | None, executor: Executor | None, progress: Progress,
 ) -> tuple[Survey, FloatArray, Spots, CountFindings]:  # fmt: skip
     """Fit the distortion that all patterns share on a sample, then score the counts of every position.
 
+    It is fitted on the phases asked for, as their lattices are: a wrong scale could make a look-alike of each of them.
     Where the plan names six-fold zones, hexagons are sought as well, and their rings are weighed with the rest.
     """
     scan, refused = survey.scan, None
@@ -186,13 +191,14 @@ def _judge_counts(
     if distortion.strain(scan.grid.relative_sigma) > _MAX_STRAIN:
         refused, distortion = distortion, undistorted(scan.grid.relative_sigma)
     survey = replace(survey, scan=replace(scan, grid=fitted_grid(scan.grid, distortion)))
-    counts = strain_phases(sample, counts, distortion)
+    counts = strain_phases(sample, counts, distortion).beside(sought)
     blocks = run_blocks(survey, replace(plan, counts=counts), store=store, executor=executor, progress=progress)
     spots = join_spots(blocks, scan.scan_shape)
     hexagons = judge_hexagons(blocks, plan.zones, scan.grid.relative_sigma) if plan.zones else None
     evidence = join_evidence(blocks, phases, hexagons)
-    presence = presence_of(evidence)
-    return survey, presence, spots, judge_counts(counts, evidence, presence, spots, distortion, refused)
+    posterior = posterior_of(evidence, sought.priors)
+    found = judge_counts(counts, evidence, posterior, spots, distortion, refused)
+    return survey, sum_over_phases(posterior), spots, found
 
 
 def find_scan_spots(
@@ -215,22 +221,24 @@ def find_scan_spots(
 def _judge_lattices(
     spots: Spots,
     phases: PhaseSet,
+    sought: PhaseSet,
     options: ScanOptions,
     annulus: tuple[float, float],
     grid: ReciprocalGrid,
     executor: Executor | None,
     progress: Callable[[int, int], None],
 ) -> LatticeFindings:
-    """Fit the distortion that all patterns share, then match every position with every zone axis."""
-    templates = build_templates(phases, options.lattice, annulus)
-    if not templates:
+    """Fit the distortion that all patterns share to the phases asked for, then match all positions and zone axes."""
+    templates = build_templates(sought, options.lattice, annulus)
+    asked = tuple(template for template in templates if template.phase < len(phases))
+    if not asked:
         raise DataError(
             f"No phase has a zone axis with four reflections between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
             "Widen --annulus-inv-a, or check --step-inv-a."
         )
     distortion = fit_distortion(
         spots,
-        templates,
+        asked,
         options.lattice,
         annulus,
         relative_sigma=grid.relative_sigma,
@@ -240,7 +248,7 @@ def _judge_lattices(
     if distortion.strain(grid.relative_sigma) > _MAX_STRAIN:
         refused, distortion = distortion, undistorted(grid.relative_sigma)
     corrected = distortion.correct(spots)
-    n_phases = len(phases.crystals)
+    n_phases = len(sought)
     evidence = match_scan(
         corrected, templates, options.lattice, annulus, n_phases, executor=executor, progress=progress
     )

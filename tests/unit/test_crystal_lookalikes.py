@@ -1,0 +1,37 @@
+"""Phases that could be taken for others, from the library."""
+
+from __future__ import annotations
+
+import pytest
+
+from friedel.crystal import load_phases, lookalikes_of
+
+
+def names_beside(*asked: str) -> list[str]:
+    return [crystal.name for crystal in lookalikes_of(load_phases(asked))]
+
+
+@pytest.mark.parametrize("asked", [("nmc811-o3", "nmc811-o1"), ("nmc811-o3",)])
+def test_spinel_and_rock_salt_look_like_layered_oxides(asked: tuple[str, ...]) -> None:
+    assert names_beside(*asked) == ["limn2o4", "nio"]
+
+
+def test_a_phase_under_another_name_is_no_lookalike() -> None:
+    """CoO has the lattice of NiO within 2 %, and LiNiO2 that of NMC811."""
+    assert not {"nio", "coo"} & set(names_beside("nmc811-o3", "nmc811-o1", "nio"))
+    assert "linio2" not in names_beside("nmc811-o3")
+
+
+def test_elements_are_lookalikes_only_beside_an_element() -> None:
+    assert names_beside("fe", "feo") == ["austenite"]
+    assert "fe" not in names_beside("lifepo4", "feo")
+
+
+def test_other_elements_are_left_out() -> None:
+    assert names_beside("li", "lif") == []
+
+
+def test_beside_six_fold_phases_only_such_are_taken() -> None:
+    """MnO2 (tetragonal) and Li2O2 have spacings of layered oxides, Li2O2 alone a six-fold axis."""
+    beside = [crystal.crystal_system for crystal in lookalikes_of(load_phases(["linio2", "nio", "limn2o4"]))]
+    assert set(beside) <= {"cubic", "trigonal", "hexagonal"}
