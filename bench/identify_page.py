@@ -38,8 +38,11 @@ of their own.
   program can name.
 {map}
 All were given as single patterns in an order that tells nothing, those of one beam energy as one scan, with the true
-scale to 0.5 %. The parameters of friedel were chosen on other patterns, one set for all rows; how much light the
-default asks for before it takes counts was lowered, by those, after its row at 100 electrons here had been seen.
+scale to 0.5 %. The parameters of friedel were chosen on other patterns, one set for all rows. Look-alikes, the odds
+before looking, what hexagons are weighed against and how much light the default asks for were changed, by those other
+patterns, after an earlier state of this page had been seen. Counts and lattices seek look-alikes beside the candidates,
+here `limn2o4` and `nio`: the library has the spinel and rock salt of the own simulation; those of multislice have other
+cells and compositions.
 py4DSTEM 0.14.18 and pyxem 0.21 give a score per phase; the rule that makes phases and "none" of scores (two
 thresholds, two ratios, which score, which treatment of the pattern) was fitted for each row and dose on development
 patterns of that very kind, which is more than a user could do. Settings and rule are in `bench/peers` and
