@@ -27,8 +27,8 @@ def test_cathode_scan_is_mapped_by_hexagons(
     """Labels none, O3, O1 and both of 32 x 32 positions, with rock salt, spinel and carbon counting as none.
 
     Measured on 21 November 2026: accuracy 0.860 at 10000 electrons a pattern and 0.869 at 1000; recall of O1 0.996 and
-    0.952, precision of O1 1.000 and 1.000; 0.020 and 0.075 of rock salt and spinel are named. Most of what is missed: O3
-    beneath O1, and O3 whose disks are so much brighter on their inner side that its ring is 1 % smaller.
+    0.952, precision of O1 1.000 and 1.000; 0.020 and 0.075 of rock salt and spinel are named. Most of what is missed:
+    O3 beneath O1, and O3 whose ring is seen 1 % smaller than it is.
     """
     folder = shared_data / "multislice" / "devmap"
     if not folder.is_dir():
