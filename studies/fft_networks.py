@@ -51,7 +51,6 @@ _FIRST_LOGIT = -4.0
 #: Of the paper's three activations the one with which so narrow a network learns from every seed.
 ACTIVATION: Literal["elu"] = "elu"
 THRESHOLDS = (0.01, 0.02, *np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
-_STRIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
