@@ -163,15 +163,15 @@ CAPTION = """Light in the annulus with the region of interest; the truth in it; 
 raw patterns and on those that friedel's network denoised; the map by friedel."""
 ABOUT_MIMICS = """A scan by an independent multislice program, 1000 electrons per pattern, tilts up to 12 mrad; O3
 and O1 were the only candidates. Rock salt along [111] has O3's ring but for 2.8 % in radius, 4.5 % for charged O3,
-which a ring tolerance of 5 % lets pass. The {440} spots of spinel lie on O3's {110}, and friedel calls it O3 as
-well: name the mimics as candidates, and read the warnings about hexagons that fit no ring."""
+which a ring tolerance of 5 % lets pass. The {440} spots of spinel lie on O3's {110}. friedel weighs both against the
+candidates, by the radius that one phase has throughout the scan and by light at half of it, where spinel has {220}."""
 WHAT_IS_LEFT = """## What agrees, what does not
 
 - Agrees: a map of O1 and O3 in a region can be made in this way, and denoising fills the gaps of the raw one.
 - Does not: grey. Pure O1 comes out as "both", as each of its patterns has a hexagon at O3's radius as well; denoising
   makes it worse. Shares of phases read from such a map give O3 too much and O1 alone next to nothing.
 - Friedel tells pure O1 from both by how the light is shared between the two rings. On the simulated scan that is right
-  nearly everywhere; on the multislice scan a good part of O1 is called both by friedel too.
+  nearly everywhere; on the multislice scan nearly all O1 is right too, and a third of "both" is called O1.
 - The paper's map itself can be neither confirmed nor refuted: scan and truth are not published."""
 
 

@@ -207,8 +207,8 @@ number of vertices that are best on another scan of the same dose, which no one 
 "Mended" is our change to its last step: a hexagon at O3's radius says nothing where there is one at O1's, since O1
 has both."""
 ABOUT_MULTISLICE = """There, rock salt and spinel are among what is neither O3 nor O1, and patterns are tilted by up
-to 12 mrad. Settings of the paper's steps are still those chosen on the simulated scan. Neither way is right
-everywhere: spinel, whose {440} lies on O3's ring, is called O3 by both ([what else is called so](distribution.md))."""
+to 12 mrad. Settings of the paper's steps are still those chosen on the simulated scan. The steps call rock salt and
+spinel O3, whose ring is theirs within 3 %, and pure O1 both ([what is called what](distribution.md))."""
 ABOUT_LIMITS = """"None" means that it is not reached at any dose tried."""
 ABOUT_RINGS = """Patterns as counted, without any network. *Learned* takes the two most frequent radii of hexagons
 that are not of one ring. The scale of a file is taken as known to 1.5 %, within which friedel fits it."""
