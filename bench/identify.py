@@ -57,15 +57,22 @@ def run_friedel(cases: Cases, name: str, denoise: str = "auto") -> tuple[Answer,
 
 
 def peer_answer(folder: Path, peer: str, test: CaseSet, fitted_on: Cases) -> Answer | None:
-    """Fit a peer's rule on development patterns and apply it; None where the program is absent."""
+    """Fit a peer's rules on development patterns, without foreign crystals and with them, and apply both.
+
+    None where the program is absent.
+    """
     levels = LEVELS[peer] if test.dose >= 10000 else LEVELS[peer][:1]
-    train = fitted_on.where(~fitted_on.is_foreign)
-    scores = scores_of(folder, peer, train, levels)
-    if scores is None:
-        return None
-    rule = fit_rule(scores, train.there)
-    answers = scores_of(folder, peer, test.cases, (rule.level,))
-    return None if answers is None else Answer(peer, rule.present(answers))
+    found = []
+    for train in (fitted_on.where(~fitted_on.is_foreign), fitted_on):
+        scores = scores_of(folder, peer, train, levels)
+        if scores is None:
+            return None
+        rule = fit_rule(scores, train.there)
+        answers = scores_of(folder, peer, test.cases, (rule.level,))
+        if answers is None:
+            return None
+        found.append(rule.present(answers))
+    return Answer(peer, found[0], warned=found[1])
 
 
 def fitting_cases(test: CaseSet, truth: Path | None) -> Cases:
