@@ -16,9 +16,11 @@ from friedel.crystal import load_phases
 from friedel.identify.counts.hypotheses import hypotheses_of
 from friedel.identify.counts.matching import CountOptions
 from friedel.identify.counts.presence import kinds_of, sum_over_phases
+from friedel.pipeline.region import find_region
 from friedel.pipeline.scans.choices import Template
 from friedel.pipeline.scans.counts import CountFindings
 from friedel.pipeline.scans.lookalikes import sought_phases
+from friedel.pipeline.scans.report import scan_sections
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanOptions, ScanResult
 from friedel.pipeline.scans.road import analyse_scan
 from friedel.simulate.patterns.diffraction import diffract, orient
@@ -73,11 +75,19 @@ def test_what_was_taken_for_a_lookalike_is_told() -> None:
     assert not any("limn2o4" in w for w in mapped("counts", "none").warnings)
 
 
+def test_the_report_says_what_was_sought_too() -> None:
+    result = mapped("counts", "auto")
+    region = find_region((len(CRYSTALS), 1), None, None)
+    tables = scan_sections(result, region, result.survey.annular, 0.5)[-1]
+    assert result.lookalikes == ("limn2o4", "nio")
+    assert any("limn2o4, nio" in text for text in tables.paragraphs)
+
+
 @pytest.mark.parametrize("template", ["hexagon", "counts", "lattice"])
 def test_findings_are_those_of_the_phases_asked_for(template: Template) -> None:
     result, n = mapped(template, "limn2o4"), len(CATHODE)
     found = result.found
-    assert result.phase_map.phases == CATHODE.names
+    assert (result.phase_map.phases, result.lookalikes) == (CATHODE.names, ("limn2o4",))
     if isinstance(found, HexagonFindings):
         assert {zone.phase for zone in found.zones} == set(range(n)) == set(found.rings.phase.tolist())
         assert found.evidence.share.shape[1] == len(found.zones)

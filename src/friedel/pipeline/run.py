@@ -213,6 +213,7 @@ def _scan_arrays(result: ScanResult) -> tuple[dict[str, AnyArray], dict[str, Any
     }
     grid = result.survey.scan.grid
     attributes: dict[str, Any] = {
+        "lookalikes": list(result.lookalikes),
         "annulus_inv_a": list(result.annulus_inv_a),
         "pattern_grid": {**asdict(grid), "ellipse": grid.ellipse.tolist()},
     }

@@ -305,7 +305,14 @@ def _tables(result: ScanResult, min_probability: float) -> Section:
         evidence = _zone_table(result, found, min_probability)
     tables = (mixture_table(result.phase_map, min_probability), evidence)
     shown = tuple(table for table in tables if table.rows)
-    return Section("Tables", (_who_found_spots(result.denoiser), method), tables=shown)
+    return Section("Tables", (_who_found_spots(result.denoiser), method, *_lookalikes(result)), tables=shown)
+
+
+def _lookalikes(result: ScanResult) -> tuple[str, ...]:
+    """Name the phases that were sought beside those asked for."""
+    if not result.lookalikes:
+        return ()
+    return (f"Sought too, so that no phase is named in their place: {', '.join(result.lookalikes)}.",)
 
 
 def _who_found_spots(denoiser: ScanDenoiser | None) -> str:

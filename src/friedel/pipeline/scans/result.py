@@ -157,6 +157,8 @@ class ScanResult:
         What found the spots together with the detector; None if the detector alone did.
     smoothed
         The map with the say of neighbours, where that was asked for.
+    lookalikes
+        Names of the phases that were sought beside those of the map.
     """
 
     phase_map: PhaseMap
@@ -167,6 +169,7 @@ class ScanResult:
     warnings: tuple[str, ...]
     denoiser: ScanDenoiser | None = None
     smoothed: SmoothedMap | None = None
+    lookalikes: tuple[str, ...] = ()
 
 
 def scan_warnings(

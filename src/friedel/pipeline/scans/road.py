@@ -172,7 +172,7 @@ def _result(
         *scan_warnings(survey, spots, found, mask, phases.names, stored_relative_sigma=scan.grid.relative_sigma),
         *lookalike_warnings(sought, n, presence, survey.valid),
     )
-    return ScanResult(phase_map, survey, spots, annulus, found, warnings, denoiser)
+    return ScanResult(phase_map, survey, spots, annulus, found, warnings, denoiser, lookalikes=sought.names[n:])
 
 
 def _judge_counts(
