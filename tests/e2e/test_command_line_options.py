@@ -173,6 +173,11 @@ def test_cif_file_is_a_phase_beside_those_of_the_library(done: Friedel, scan_fil
     assert summary["phases"] == ["oblong", "nmc811-o3", "nmc811-o1"]
     assert summary["fractions"]["oblong"] <= 0.1
     assert str(cif) in json.loads((tmp_path / "run" / "provenance.json").read_text(encoding="utf-8"))["inputs_sha256"]
+    beside = tmp_path / "beside"
+    options = ("--phases", "nmc811-o3,nmc811-o1", "--lookalikes", f"nio, {cif}", "--template", "lattice", "--quiet")
+    done("map", scan_file, *options, "--out", beside)
+    assert str(cif) in json.loads((beside / "provenance.json").read_text(encoding="utf-8"))["inputs_sha256"]
+    assert "named in their place: nio, oblong" in (beside / "report.html").read_text(encoding="utf-8")
 
 
 def test_wrong_usage_exits_with_two(friedel: Friedel, scan_file: Path, tmp_path: Path) -> None:

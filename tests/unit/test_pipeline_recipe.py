@@ -104,11 +104,13 @@ def test_paths_in_a_file_are_relative_to_it_and_names_of_phases_are_not_paths(tm
     path = folder / "a.toml"
     path.write_text(
         'input = "../data/scan.mib"\nphases = ["lif", "mine.CIF", "/abs/other.cif"]\n[region]\nroi_mask = "mask.png"\n'
+        '[scan]\nlookalikes = "nio,spinel.cif"\n'
     )
     recipe = load_recipe(path)
     assert Path(recipe.input).resolve() == (tmp_path / "data" / "scan.mib").resolve()
     assert recipe.phases == ("lif", str(folder.resolve() / "mine.CIF"), "/abs/other.cif")
     assert recipe.region.roi_mask == str(folder.resolve() / "mask.png")
+    assert recipe.scan.lookalikes == f"nio,{folder.resolve() / 'spinel.cif'}"
 
 
 def test_broken_missing_and_huge_files_are_recipe_errors(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def map_command(
         "scan.annulus_inv_a": float_pair(annulus_inv_a),
         "scan.template": template,
         "scan.neighbours": neighbours or None,
-        "scan.lookalikes": lookalikes,
+        "scan.lookalikes": ",".join(phase_list(lookalikes) or ()) or None,
         "micrograph.detector": detector,
         "scan.denoise": str(Path(denoise).absolute()) if denoise and denoise.lower().endswith(".onnx") else denoise,
     }
@@ -148,7 +148,7 @@ def calibrated(calibration: Path | None, overrides: dict[str, Any]) -> dict[str,
 def make_recipe(path: str, base: Path | None, overrides: dict[str, Any]) -> Recipe:
     """Lay the options over the recipe they start from, or over the defaults."""
     from friedel.core.errors import RecipeError
-    from friedel.pipeline.recipe import dump_recipe, load_recipe, parse_recipe
+    from friedel.pipeline.recipe import dump_recipe, load_recipe, parse_recipe, placed
 
     values: dict[str, Any] = {}
     if base is not None:
@@ -163,7 +163,9 @@ def make_recipe(path: str, base: Path | None, overrides: dict[str, Any]) -> Reci
         (values.setdefault(section, {}) if section else values)[key] = value
     if not values.get("phases"):
         raise RecipeError("No phases were named. Pass --phases, e.g. --phases lif,li2o; see: friedel phases list")
-    values["phases"] = [str(Path(p).absolute()) if p.lower().endswith(".cif") else p for p in values["phases"]]
+    values["phases"] = [placed(name, Path.cwd()) for name in values["phases"]]
+    if lookalikes := values.get("scan", {}).get("lookalikes"):
+        values["scan"]["lookalikes"] = ",".join(placed(name, Path.cwd()) for name in lookalikes.split(","))
     return parse_recipe(values, "options")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,10 +101,17 @@ def load_recipe(path: str | Path) -> Recipe:
     recipe = parse_recipe(values, str(path))
     folder = Path(path).resolve().parent
     changes: dict[str, Any] = {"input": str(folder / recipe.input)}
-    changes["phases"] = tuple(str(folder / p) if p.lower().endswith(".cif") else p for p in recipe.phases)
+    changes["phases"] = tuple(placed(name, folder) for name in recipe.phases)
+    lookalikes = ",".join(placed(name, folder) for name in recipe.scan.lookalikes.split(","))
+    changes["scan"] = replace(recipe.scan, lookalikes=lookalikes)
     if recipe.region.roi_mask is not None:
         changes["region"] = recipe.region.model_copy(update={"roi_mask": str(folder / recipe.region.roi_mask)})
     return recipe.model_copy(update=changes)
+
+
+def placed(phase: str, folder: Path) -> str:
+    """Lay the path of a .cif file, which is relative to a folder, out in full; names of the library stay."""
+    return str(folder / phase) if phase.lower().endswith(".cif") else phase
 
 
 def load_values(path: str | Path) -> dict[str, Any]:

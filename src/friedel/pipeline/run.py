@@ -112,7 +112,8 @@ def run_recipe(
 
 def _input_hashes(recipe: Recipe, progress: Progress) -> dict[str, str]:
     """Hashes of all files that the result depends on."""
-    paths = [recipe.input, *(p for p in recipe.phases if p.lower().endswith(".cif"))]
+    names = (*recipe.phases, *recipe.scan.lookalikes.split(","))
+    paths = [recipe.input, *(name for name in names if name.lower().endswith(".cif"))]
     if recipe.region.roi_mask is not None:
         paths.append(recipe.region.roi_mask)
     hashes = {}
