@@ -33,9 +33,9 @@ of their own.
 - **own**: friedel's simulation, 300 kV. Near [001]: mistilt to 12 mrad, 5 to 40 nm, two-beam intensities. Any
   orientation: kinematic intensities as of a precessed beam. Gaussian spots, 5 to 25 % of the electrons in a halo.
 - **multislice**: abTEM 1.0.11, 200 and 300 kV, thermal displacements, cells that differ from the candidates' by up to
-  1.9 % in a and 5.2 % in c. Near [001]: mistilt to 12 mrad, 5 to 40 nm, layers of O3 and O1 for "both". Any orientation: half of them
-  near a zone axis of low index, half at random, where often no more than two or three reflections light up, which no
-  program can name.
+  1.9 % in a and 5.2 % in c. Near [001]: mistilt to 12 mrad, 5 to 40 nm, layers of O3 and O1 for "both". Any
+  orientation: half of them near a zone axis of low index, half at random, where often no more than two or three
+  reflections light up, which no program can name.
 {map}
 All were given as single patterns in an order that tells nothing, those of one beam energy as one scan, with the true
 scale to 0.5 %. The parameters of friedel were chosen on other patterns, one set for all rows. Look-alikes, the odds
