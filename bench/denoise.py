@@ -26,7 +26,7 @@ from denoise_scan import pooled_scan_scores
 from denoise_speed import speeds
 from skimage.metrics import structural_similarity
 
-from friedel.core.arrays import AnyArray
+from friedel.core.arrays import AnyArray, FloatArray
 from friedel.nets.inference import Network, load_network, stabilise
 from friedel.nets.scoring import WANTED, Score
 from friedel.simulate.patterns.detector import Detector
@@ -159,10 +159,15 @@ def dose_tables(page: Page, rows: dict[str, list[Measured]], limits: Sequence[fl
 
 def f1_error(scores: Sequence[Score]) -> float:
     """Standard error of F1 over patterns: the jackknife (Efron and Stein, Ann. Statist. 9, 586, 1981)."""
+    f1 = f1_left_out(scores)
+    return float(np.sqrt((len(f1) - 1) * f1.var()))
+
+
+def f1_left_out(scores: Sequence[Score]) -> FloatArray:
+    """F1 of all patterns but one, for each that is left out."""
     hits, false, missed = np.array([(s.hits, s.false, s.missed) for s in scores], dtype=float).T
     hits, false, missed = (values.sum() - values for values in (hits, false, missed))
-    f1 = 2.0 * hits / np.maximum(2.0 * hits + false + missed, 1.0)
-    return float(np.sqrt((len(f1) - 1) * f1.var()))
+    return np.asarray(2.0 * hits / np.maximum(2.0 * hits + false + missed, 1.0))
 
 
 def mean_and_error(counts: Sequence[int], digits: int) -> str:
