@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from friedel.core.errors import RecipeError
-from friedel.pipeline.recipe import Recipe, dump_recipe, load_recipe, load_values, parse_recipe, schema
+from friedel.pipeline.recipe import Recipe, dump_recipe, files_of, load_recipe, load_values, parse_recipe, schema
 
 PLAIN: dict[str, Any] = {"input": "scan.zarr", "phases": ["lif", "li2o"]}
 
@@ -104,13 +104,16 @@ def test_paths_in_a_file_are_relative_to_it_and_names_of_phases_are_not_paths(tm
     path = folder / "a.toml"
     path.write_text(
         'input = "../data/scan.mib"\nphases = ["lif", "mine.CIF", "/abs/other.cif"]\n[region]\nroi_mask = "mask.png"\n'
-        '[scan]\nlookalikes = "nio,spinel.cif"\n'
+        '[scan]\nlookalikes = "nio, spinel.cif"\ndenoise = "mine.onnx"\n[micrograph]\nsegmenter = "denoiser"\n'
     )
     recipe = load_recipe(path)
     assert Path(recipe.input).resolve() == (tmp_path / "data" / "scan.mib").resolve()
     assert recipe.phases == ("lif", str(folder.resolve() / "mine.CIF"), "/abs/other.cif")
     assert recipe.region.roi_mask == str(folder.resolve() / "mask.png")
     assert recipe.scan.lookalikes == f"nio,{folder.resolve() / 'spinel.cif'}"
+    assert recipe.scan.denoise == str(folder.resolve() / "mine.onnx")
+    assert recipe.micrograph.segmenter == "denoiser"
+    assert files_of(recipe) == (recipe.input, *recipe.phases[1:], recipe.scan.lookalikes[4:], recipe.region.roi_mask)
 
 
 def test_broken_missing_and_huge_files_are_recipe_errors(tmp_path: Path) -> None:

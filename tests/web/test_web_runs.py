@@ -195,6 +195,19 @@ def test_the_server_says_why_a_run_cannot_be_repeated(server: Access, hexagon_ru
     assert "recipe.toml is damaged" in told["recipe_problem"]
 
 
+def test_a_run_cannot_have_structures_read_that_the_page_may_not_see(
+    server: Access, hexagon_run: Path, tmp_path: Path
+) -> None:
+    runs = Path(json.loads(ask(server, "/api/folder")[2])["entries"][1]["path"])
+    shutil.copytree(hexagon_run, runs / "forged")
+    assert ask(server, f"/api/run/evidence?path={runs / 'forged'}&y=0&x=0")[0] == 200
+    summary = runs / "forged" / "summary.json"
+    summary.write_text(summary.read_text().replace("nmc811-o3", str(tmp_path / "secret.cif")))
+    answer = ask(server, f"/api/run/evidence?path={runs / 'forged'}&y=0&x=0")
+    assert answer[0] == 403
+    assert "lies outside the folders" in error_of(answer)
+
+
 def test_a_finished_run_cannot_be_asked_for_what_it_lacks(server: Access, hexagon_run: Path) -> None:
     runs = Path(json.loads(ask(server, "/api/folder")[2])["entries"][1]["path"])
     answer = ask(server, f"/api/run?path={runs}")

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from friedel.crystal.factors import scattering_factor_a, structure_factors
     from friedel.crystal.hkl import Reflections, all_reflections, reflections
     from friedel.crystal.isotypes import load_isotypes
-    from friedel.crystal.library import PhaseSet, add_phase, load_phase, load_phases, load_shipped_phases, phase_names
+    from friedel.crystal.library import (
+        PhaseSet,
+        add_phase,
+        is_cif_path,
+        load_phase,
+        load_phases,
+        load_shipped_phases,
+        phase_names,
+    )
     from friedel.crystal.lookalikes import lookalikes_of
     from friedel.crystal.prototypes import load_prototypes
     from friedel.crystal.spacegroup import SpaceGroup, space_group, space_group_of_operations
@@ -35,6 +43,7 @@ __all__ = [
     "cif_text",
     "crystal_of_atoms",
     "density_g_cm3",
+    "is_cif_path",
     "is_hexagonal_net",
     "load_isotypes",
     "load_phase",
@@ -63,7 +72,15 @@ _HOMES = {
     "factors": ("scattering_factor_a", "structure_factors"),
     "hkl": ("Reflections", "all_reflections", "reflections"),
     "isotypes": ("load_isotypes",),
-    "library": ("PhaseSet", "add_phase", "load_phase", "load_phases", "load_shipped_phases", "phase_names"),
+    "library": (
+        "PhaseSet",
+        "add_phase",
+        "is_cif_path",
+        "load_phase",
+        "load_phases",
+        "load_shipped_phases",
+        "phase_names",
+    ),
     "lookalikes": ("lookalikes_of",),
     "prototypes": ("load_prototypes",),
     "spacegroup": ("SpaceGroup", "space_group", "space_group_of_operations"),

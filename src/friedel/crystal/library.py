@@ -118,6 +118,11 @@ def user_folder() -> Path:
     return Path(os.environ.get("FRIEDEL_PHASES") or Path.home() / ".local" / "share" / "friedel" / "phases")
 
 
+def is_cif_path(name: str) -> bool:
+    """Whether a phase is named by the path of a .cif file, rather than by its name in the library."""
+    return name.strip().lower().endswith(".cif")
+
+
 def load_phase(name_or_path: str | Path) -> Crystal:
     """Load a phase by its name in the library, another common name, or the path of a .cif file.
 
@@ -131,7 +136,7 @@ def load_phase(name_or_path: str | Path) -> Crystal:
         If a path is given and cannot be read.
     """
     text = str(name_or_path).strip()
-    if text.lower().endswith(".cif"):
+    if is_cif_path(text):
         return read_cif(text)
     user = _user_files()
     known = {_key(name): name for name in (*user, *_shipped_names())}

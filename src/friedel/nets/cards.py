@@ -169,6 +169,12 @@ def shipped_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _SHIPPED.glob("*.toml")))
 
 
+def card_beside(path: str) -> Path | None:
+    """Path that the card of a file of weights has; None for what is the name of a network."""
+    named = Path(path)
+    return named.with_suffix(".toml") if named.suffix in (".onnx", ".toml") else None
+
+
 def find_card(name_or_path: str) -> Path:
     """Path of the card of a shipped network, or the one beside a file of weights.
 
@@ -179,9 +185,9 @@ def find_card(name_or_path: str) -> Path:
     """
     if name_or_path in shipped_names():
         return _SHIPPED / f"{name_or_path}.toml"
-    path = Path(name_or_path)
-    if path.suffix in (".onnx", ".toml") and path.with_suffix(".toml").is_file():
-        return path.with_suffix(".toml")
+    card = card_beside(name_or_path)
+    if card is not None and card.is_file():
+        return card
     names = ", ".join(shipped_names()) or "none"
     raise WeightsError(
         name_or_path,

@@ -12,8 +12,10 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from friedel.core.errors import FriedelError, RecipeError
+from friedel.crystal import is_cif_path
 from friedel.identify.grains.components import ComponentOptions
 from friedel.io import ReadOptions
+from friedel.nets.cards import card_beside
 from friedel.pipeline.scans.result import ScanOptions
 from friedel.pipeline.series.options import SeriesOptions
 
@@ -97,21 +99,34 @@ def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
 
 def load_recipe(path: str | Path) -> Recipe:
     """Read a recipe from a TOML file; paths in it are relative to its folder."""
-    values = load_values(path)
-    recipe = parse_recipe(values, str(path))
-    folder = Path(path).resolve().parent
+    return with_full_paths(parse_recipe(load_values(path), str(path)), Path(path).resolve().parent)
+
+
+def with_full_paths(recipe: Recipe, folder: Path) -> Recipe:
+    """Lay the paths of a recipe, which are relative to a folder, out in full."""
     changes: dict[str, Any] = {"input": str(folder / recipe.input)}
     changes["phases"] = tuple(placed(name, folder) for name in recipe.phases)
     lookalikes = ",".join(placed(name, folder) for name in recipe.scan.lookalikes.split(","))
-    changes["scan"] = replace(recipe.scan, lookalikes=lookalikes)
+    denoise, segmenter = (
+        str(folder / name) if card_beside(name) else name for name in (recipe.scan.denoise, recipe.micrograph.segmenter)
+    )
+    changes["scan"] = replace(recipe.scan, lookalikes=lookalikes, denoise=denoise)
+    changes["micrograph"] = replace(recipe.micrograph, segmenter=segmenter)
     if recipe.region.roi_mask is not None:
         changes["region"] = recipe.region.model_copy(update={"roi_mask": str(folder / recipe.region.roi_mask)})
     return recipe.model_copy(update=changes)
 
 
+def files_of(recipe: Recipe) -> tuple[str, ...]:
+    """Every file that a recipe names, apart from networks: its input, structures, and the mask of the region."""
+    names = (*recipe.phases, *recipe.scan.lookalikes.split(","))
+    mask = () if recipe.region.roi_mask is None else (recipe.region.roi_mask,)
+    return (recipe.input, *(name.strip() for name in names if is_cif_path(name)), *mask)
+
+
 def placed(phase: str, folder: Path) -> str:
     """Lay the path of a .cif file, which is relative to a folder, out in full; names of the library stay."""
-    return str(folder / phase) if phase.lower().endswith(".cif") else phase
+    return str(folder / phase.strip()) if is_cif_path(phase) else phase
 
 
 def load_values(path: str | Path) -> dict[str, Any]:

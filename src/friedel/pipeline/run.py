@@ -21,7 +21,7 @@ from friedel.patterns.survey import virtual_image
 from friedel.pipeline.micrographs.report import micrograph_sections
 from friedel.pipeline.micrographs.road import analyse_region
 from friedel.pipeline.progress import Progress
-from friedel.pipeline.recipe import Recipe, dump_recipe
+from friedel.pipeline.recipe import Recipe, dump_recipe, files_of
 from friedel.pipeline.region import crop_scan, find_region
 from friedel.pipeline.runs.files import Summary, plain_values
 from friedel.pipeline.runs.folder import RunFolder, open_run
@@ -112,12 +112,8 @@ def run_recipe(
 
 def _input_hashes(recipe: Recipe, progress: Progress) -> dict[str, str]:
     """Hashes of all files that the result depends on."""
-    names = (*recipe.phases, *recipe.scan.lookalikes.split(","))
-    paths = [recipe.input, *(name for name in names if name.lower().endswith(".cif"))]
-    if recipe.region.roi_mask is not None:
-        paths.append(recipe.region.roi_mask)
     hashes = {}
-    for path in paths:
+    for path in files_of(recipe):
         if not Path(path).exists():
             continue  # reading it gives the better error
         hashes[path] = sha256_of(path, lambda done, total: progress("hash", done, total))

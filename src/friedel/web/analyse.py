@@ -15,7 +15,7 @@ from pydantic import Field
 from friedel.core.errors import CrystalError, DataError, FriedelError, RecipeError
 from friedel.core.images import PatternScan
 from friedel.crystal import Crystal, chemical_formula, load_phase, phase_names, read_cif
-from friedel.pipeline.recipe import dump_recipe, parse_recipe
+from friedel.pipeline.recipe import dump_recipe, parse_recipe, with_full_paths
 from friedel.web.opened import OpenFiles
 from friedel.web.preview import preview_pattern, preview_square
 from friedel.web.recipes import checked_recipe, command_of, python_of
@@ -81,7 +81,8 @@ def _add_recipes(routes: APIRouter, roots: Roots, runs: Path) -> None:
     @routes.post("/recipe/load")
     def load(request: TomlRequest) -> dict[str, Any]:
         """Read a recipe that the page was given; paths in it are relative to the first folder that the page may see."""
-        made = checked_recipe(_absolute(recipe_values(request.toml), roots.folders[0]), roots)
+        written = with_full_paths(parse_recipe(recipe_values(request.toml)), roots.folders[0])
+        made = checked_recipe(written.model_dump(mode="json", exclude_none=True), roots)
         return {"recipe": made.model_dump(mode="json", exclude_none=True)}
 
     @routes.post("/repeat")
@@ -165,13 +166,3 @@ def recipe_values(toml: str) -> dict[str, Any]:
         raise RecipeError(
             f"This is not valid TOML: {error}. Choose a recipe, such as the recipe.toml of a run."
         ) from error
-
-
-def _absolute(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make the paths of a recipe, which are relative to its folder, absolute."""
-    recipe = parse_recipe(values)
-    out = {**values, "input": str(folder / recipe.input)}
-    out["phases"] = [str(folder / p) if p.lower().endswith(".cif") else p for p in recipe.phases]
-    if recipe.region.roi_mask is not None:
-        out["region"] = {**values["region"], "roi_mask": str(folder / recipe.region.roi_mask)}
-    return out

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from friedel.pipeline.recipe import Recipe, parse_recipe
+from friedel.nets.cards import card_beside, load_card
+from friedel.pipeline.recipe import Recipe, files_of, parse_recipe
 from friedel.web.roots import Roots
 
 
@@ -24,8 +25,8 @@ def _range(value: Any) -> str:
     return f"{value[0]}:{value[1]}"
 
 
-#: Keys of a recipe that have an option of ``friedel map``, and how it writes them.
-_OPTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
+#: Keys of a recipe that have an option of ``friedel map``, and how it writes their value; None for a flag.
+_OPTIONS: dict[str, tuple[str, Callable[[Any], str] | None]] = {
     "min_probability": ("--min-probability", repr),
     "seed": ("--seed", str),
     "read.kind": ("--kind", str),
@@ -44,6 +45,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "scan.annulus_inv_a": ("--annulus-inv-a", _pair),
     "scan.template": ("--template", str),
     "scan.denoise": ("--denoise", str),
+    "scan.neighbours": ("--neighbours", None),
     "scan.lookalikes": ("--lookalikes", str),
     "micrograph.detector": ("--detector", str),
 }
@@ -58,17 +60,13 @@ def checked_recipe(values: dict[str, Any], roots: Roots) -> Recipe:
         For a wrong key or value, and for a path that leads elsewhere.
     """
     recipe = parse_recipe(values, "recipe")
-    for path in _paths_in(recipe):
+    for path in files_of(recipe):
         roots.pin(path)
+    for name in (recipe.scan.denoise, recipe.micrograph.segmenter):
+        if card := card_beside(name):
+            roots.pin(card)
+            roots.pin(card.parent / load_card(card).file)
     return recipe
-
-
-def _paths_in(recipe: Recipe) -> Iterator[str]:
-    yield recipe.input
-    yield from (phase for phase in recipe.phases if phase.lower().endswith(".cif"))
-    if recipe.region.roi_mask is not None:
-        yield recipe.region.roi_mask
-    yield from (name for name in (recipe.scan.denoise, recipe.micrograph.segmenter) if name.lower().endswith(".onnx"))
 
 
 def changes(recipe: Recipe) -> dict[str, Any]:
@@ -89,7 +87,7 @@ def command_of(recipe: Recipe, run: Path) -> str:
         words = ["friedel", "map", recipe.input, "--phases", ",".join(recipe.phases)]
         for key, value in changed.items():
             option, text = _OPTIONS[key]
-            words += [option, text(value)]
+            words += [option] if text is None else [option, text(value)]
     else:
         words = ["friedel", "run", str(run / "recipe.toml")]
     return shlex.join([*words, "--out", again])

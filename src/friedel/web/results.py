@@ -20,6 +20,7 @@ from fastapi.responses import StreamingResponse
 from friedel.core.arrays import AnyArray
 from friedel.core.errors import DataError, FileError, FriedelError, RunFolderError
 from friedel.core.phase_map import PhaseMap
+from friedel.crystal import is_cif_path
 from friedel.pipeline.recipe import Recipe
 from friedel.pipeline.runs.files import load_map_attributes, load_phase_map, load_summary, plain_values
 from friedel.pipeline.runs.folder import is_run
@@ -97,7 +98,10 @@ def result_routes(roots: Roots, runs: Path) -> APIRouter:
         """Say what was found at a position of a scan."""
         folder = run_at(path)
         recipe, _ = _recipe(folder, roots)
-        return evidence_at(folder, y, x, load_summary(folder).phases if recipe is None else recipe.phases)
+        sources = load_summary(folder).phases if recipe is None else recipe.phases
+        for file in filter(is_cif_path, sources):
+            roots.pin(file.strip())
+        return evidence_at(folder, y, x, sources)
 
     @routes.get("/run/file/{name}")
     def file(path: str, name: str, show: bool = False) -> Response:
