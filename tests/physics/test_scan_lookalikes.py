@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
@@ -19,7 +20,7 @@ from friedel.identify.counts.presence import kinds_of, sum_over_phases
 from friedel.pipeline.region import find_region
 from friedel.pipeline.scans.choices import Template
 from friedel.pipeline.scans.counts import CountFindings
-from friedel.pipeline.scans.lookalikes import sought_phases
+from friedel.pipeline.scans.lookalikes import lookalike_warnings, sought_phases
 from friedel.pipeline.scans.report import scan_sections
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanOptions, ScanResult
 from friedel.pipeline.scans.road import analyse_scan
@@ -71,8 +72,17 @@ def test_what_was_taken_for_a_lookalike_is_told() -> None:
     told = [w for w in mapped("counts", "auto").warnings if "limn2o4" in w]
     assert len(told) == 1
     assert "not among the phases" in told[0]
-    assert int(told[0].split()[0]) == pytest.approx(IS_SPINEL.sum(), abs=1)
+    n, n_positions = map(int, re.findall(r"at (\d+) of (\d+) positions", told[0])[0])
+    assert n == pytest.approx(IS_SPINEL.sum(), abs=1)
+    assert n_positions == len(CRYSTALS)
     assert not any("limn2o4" in w for w in mapped("counts", "none").warnings)
+
+
+def test_a_lookalike_beside_a_phase_counts_and_positions_that_are_not_valid_do_not() -> None:
+    sought = sought_phases(CATHODE, ScanOptions(lookalikes="nio"), "counts")
+    presence = np.array([[0.9, 0.0, 0.8], [0.1, 0.0, 0.9], [0.0, 0.1, 0.2], [0.0, 0.0, 0.9]])
+    (told,) = lookalike_warnings(sought, 2, presence, np.array([[True, True], [True, False]]))
+    assert told.startswith("nio, which is not among the phases, is likely at 2 of 3 positions; where none of the")
 
 
 def test_the_report_says_what_was_sought_too() -> None:

@@ -54,8 +54,8 @@ def lookalike_warnings(sought: PhaseSet, n_asked: int, presence: FloatArray, val
     """Tell of look-alikes that are likely somewhere, given the presence (n, P) of all that was sought."""
     found = (presence[valid.ravel(), n_asked:] >= 0.5).sum(axis=0)
     return tuple(
-        f"{n} positions look like {name}, which is not among the phases, and are not named after one that is. Add it "
-        "to --phases to map it."
+        f"{name}, which is not among the phases, is likely at {n} of {int(valid.sum())} positions; where none of the "
+        "phases is likely beside it, the map says none. Add it to --phases to map it."
         for name, n in zip(sought.names[n_asked:], found, strict=True)
         if n
     )
