@@ -25,6 +25,7 @@ from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.region import crop_scan, find_region
 from friedel.pipeline.run import RunOptions, run_recipe
 from friedel.pipeline.runs.files import load_phase_map
+from friedel.pipeline.scans import road
 from friedel.pipeline.scans.counts import CountFindings
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, ScanResult
 from friedel.pipeline.scans.road import ScanOptions, analyse_scan, find_scan_spots, lies_along_zones
@@ -190,9 +191,22 @@ def test_crystals_off_their_six_fold_zones_are_told_by_counts() -> None:
     assert (result.phase_map.labels() == 2).mean() > 0.7
 
 
-def test_a_few_electrons_are_enough_to_see_that_crystals_lie_off_their_zones() -> None:
+def test_a_few_electrons_are_enough_to_see_that_crystals_lie_off_their_zones(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few that only some of the patterns show three spots of a crystal, and hardly one shows four."""
+    monkeypatch.setattr(road, "NEIGHBOURS_BELOW", 0.0)  # a scan that shows too few crystals would count as along them
     assert not lies_along_zones(o1_along_010(50, 24, 0.13), CATHODE, ScanOptions(), fit_centre=True)
+
+
+def test_a_scan_too_dim_to_show_crystals_one_by_one_may_hold_them_in_any_orientation() -> None:
+    """At 15 electrons no pattern shows a crystal by itself; with its neighbours each does, by counts alone."""
+    dim = o1_along_010(15, 40, 0.0)
+    assert not lies_along_zones(dim, CATHODE, ScanOptions(), fit_centre=True)
+    scan = replace(dim, data=np.asarray(dim.data).reshape(5, 8, *dim.pattern_shape))
+    result = analyse_scan(scan, CATHODE)
+    assert isinstance(result.found, CountFindings)
+    assert (result.phase_map.labels() == 2).mean() > 0.8
+    alone = analyse_scan(scan, CATHODE, ScanOptions(template="hexagon"))
+    assert (alone.phase_map.labels() == 2).mean() < 0.2
 
 
 def test_a_phase_without_a_ring_to_look_at_is_told_rather_than_absent_in_silence() -> None:

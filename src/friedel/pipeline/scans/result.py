@@ -38,8 +38,9 @@ class ScanOptions:
         Ring in which spots are sought, 1/Å; None takes it from the phases.
     template
         "counts": the counts themselves against any orientation of any phase; "hexagon": regular hexagons, classed by
-        their radius; "lattice": spots on any zone axis of any phase; "auto": hexagons where one phase is trigonal or
-        hexagonal and all have a six-fold zone, otherwise lattices.
+        their radius; "lattice": spots on any zone axis of any phase; "auto": lattices, unless one phase is trigonal or
+        hexagonal and all have a six-fold zone; then hexagons where most crystals of a sample lie along such zones, and
+        counts where they do not, or the scan is too dim to tell.
     denoise
         "auto": alike neighbours are added up and the shipped network finds the spots, up to the doses for which it was
         made; "none"; or a network, the name of a shipped one or a file NAME.onnx with its card.

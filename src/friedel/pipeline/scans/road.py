@@ -140,8 +140,10 @@ def _finisher(options: ScanOptions, seed: int, progress: Progress) -> Callable[[
 def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, fit_centre: bool) -> bool:
     """Whether most crystals in a sample of the scan lie along six-fold zones, where hexagons find them.
 
-    The sample is mapped by counts, with coarse templates and without a network. A scan in which that finds hardly any
-    crystal with a few spots, or cannot be done, counts as along the zones.
+    The sample is mapped by counts, with coarse templates and without a network. Where that finds hardly any crystal
+    with a few spots, light decides: a bright scan holds few crystals and counts as along the zones, as does one that
+    cannot be tried. One so dim that its map adds up neighbours, which a sample has not, may hold crystals of any
+    orientation and does not.
     """
     patterns = sample_patterns(scan)
     rows = np.linspace(0, len(patterns) - 1, min(_TRIED, len(patterns))).astype(int)
