@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from friedel.core.arrays import BoolArray, FloatArray
 from friedel.core.errors import CalibrationError, DataError
-from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.core.phase_map import PhaseMap
 from friedel.core.spots import Spots
@@ -19,11 +18,11 @@ from friedel.crystal import PhaseSet
 from friedel.identify.counts.matching import CountOptions
 from friedel.identify.counts.presence import posterior_of, sum_over_phases
 from friedel.identify.hexagons.rings import hexagonal_zones
-from friedel.identify.lattices.zone_map import fit_distortion, fitted_grid, match_scan, undistorted
+from friedel.identify.lattices.zone_map import ZoneEvidence, fit_distortion, fitted_grid, match_scan, undistorted
 from friedel.identify.lattices.zones import build_templates
 from friedel.nets.denoise import ScanDenoiser
 from friedel.patterns.survey import Survey, sample_patterns, survey_scan
-from friedel.pipeline.progress import BlockStore, Progress
+from friedel.pipeline.progress import Arrays, BlockStore, Progress
 from friedel.pipeline.scans.blocks import BlockPlan, join_spots, run_blocks
 from friedel.pipeline.scans.choices import (
     NEIGHBOURS_BELOW,
@@ -58,6 +57,9 @@ _MAX_STRAIN = 2.0
 _TRIED, _COARSE, _MOST = 48, CountOptions(spacing_deg=4.0, per_phase=6), 0.5
 _LEAST_CRYSTALS, _SPOTS = 0.05, 3
 
+#: Does the work of a plan in every block of a surveyed scan.
+RunBlocks = Callable[[Survey, BlockPlan], list[Arrays]]
+
 
 def analyse_scan(
     scan: PatternScan,
@@ -88,7 +90,6 @@ def analyse_scan(
         If the annulus, the phases or the data cannot give a map; the message says what to change.
     """
     options = options or ScanOptions()
-    finish = _finisher(options, seed, progress)
     template = choose_template(phases, options)
     if options.template == "auto" and template == "hexagon" and not lies_along_zones(scan, phases, options, fit_centre):
         template = "counts"
@@ -99,42 +100,20 @@ def analyse_scan(
     )
     if mask is not None:
         survey = replace(survey, valid=survey.valid & mask)
-    zones = hexagonal_zones(sought, annulus) if template == "hexagon" else ()
-    if template == "hexagon" and not any(zone.phase < len(phases) for zone in zones):
-        raise CalibrationError(
-            f"No phase has a ring of a six-fold zone between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
-            "Widen --annulus-inv-a, or pass --template lattice."
-        )
     detector, denoiser = tuned_detector(survey, options, annulus, template), choose_denoiser(survey, options)
+    plan = BlockPlan(detector, annulus, hexagon=options.hexagon, denoiser=denoiser, seed=seed)
+    run = partial(run_blocks, store=store, executor=executor, progress=progress)
     if template == "counts":
         zones, ring = zones_beside_counts(scan, phases, annulus)
-        plan = BlockPlan(
-            detector, annulus, zones, options.hexagon, denoiser=denoiser, seed=seed, ring_annulus_inv_a=ring
-        )
-        survey, presence, spots, found = _judge_counts(
-            survey, phases, sought, options, plan, store=store, executor=executor, progress=progress
-        )
-        return finish(_result(scan, survey, phases, sought, presence, spots, annulus, found, mask, denoiser))
-    plan = BlockPlan(detector, annulus, zones, options.hexagon, denoiser=denoiser, seed=seed)
-    blocks = run_blocks(survey, plan, store=store, executor=executor, progress=progress)
-    spots = join_spots(blocks, scan.scan_shape)
-    if template == "hexagon":
-        hexagons = judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
-        presence = presence_of_hexagons(hexagons, sought)
-        return finish(_result(scan, survey, phases, sought, presence, spots, annulus, hexagons, mask, denoiser))
-    grid = survey.scan.grid
-    lattices = _judge_lattices(spots, phases, sought, options, annulus, grid, executor, partial(progress, "phases"))
-    spots = lattices.distortion.correct(spots)
-    survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, lattices.distortion)))
-    presence = lattices.evidence.presence
-    return finish(_result(scan, survey, phases, sought, presence, spots, annulus, lattices, mask, denoiser))
-
-
-def _finisher(options: ScanOptions, seed: int, progress: Progress) -> Callable[[ScanResult], ScanResult]:
-    """Return what is done to a mapped scan: neighbours have their say, if they are asked."""
-    if not options.neighbours:
-        return lambda result: result
-    return partial(with_neighbours, seed=seed, progress=partial(progress, "neighbours"))
+        plan = replace(plan, zones=zones, ring_annulus_inv_a=ring)
+        judged = _judge_counts(survey, phases, sought, options, plan, run)
+    elif template == "hexagon":
+        judged = _judge_hexagons(survey, phases, sought, plan, run)
+    else:
+        match = partial(match_scan, executor=executor, progress=partial(progress, "phases"))
+        judged = _judge_lattices(survey, phases, sought, options, plan, run, match)
+    result = _result(scan, judged, phases, sought, annulus, mask, denoiser)
+    return with_neighbours(result, seed, progress=partial(progress, "neighbours")) if options.neighbours else result
 
 
 def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, fit_centre: bool) -> bool:
@@ -162,25 +141,19 @@ def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, 
     return bool(are_along(evidence, phases, hexagonal_zones(phases, found.annulus_inv_a))[crystals].mean() >= _MOST)
 
 
-def _result(
-    scan: PatternScan, survey: Survey, phases: PhaseSet, sought: PhaseSet, presence: FloatArray, spots: Spots,
-    annulus: tuple[float, float], found: Findings, mask: BoolArray | None, denoiser: ScanDenoiser | None,
-) -> ScanResult:  # fmt: skip
-    """Lay the presence (n, P) of the phases asked for out as a map, and say what its reader should know."""
-    n, found = len(phases), asked_alone(found, phases)
-    shown = np.where(survey.valid[..., None], presence[:, :n].reshape(*scan.scan_shape, n), 0.0)
-    phase_map = PhaseMap(phases.names, np.clip(shown, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
-    warnings = (
-        *scan_warnings(survey, spots, found, mask, phases.names, stored_relative_sigma=scan.grid.relative_sigma),
-        *lookalike_warnings(sought, n, presence, survey.valid),
-    )
-    return ScanResult(phase_map, survey, spots, annulus, found, warnings, denoiser, lookalikes=sought.names[n:])
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """What a template makes of a scan: presence (n, P) of all that was sought, and the calibration that it found."""
+
+    survey: Survey
+    presence: FloatArray
+    spots: Spots
+    found: Findings
 
 
 def _judge_counts(
-    survey: Survey, phases: PhaseSet, sought: PhaseSet, options: ScanOptions, plan: BlockPlan, *,
-    store: BlockStore | None, executor: Executor | None, progress: Progress,
-) -> tuple[Survey, FloatArray, Spots, CountFindings]:  # fmt: skip
+    survey: Survey, phases: PhaseSet, sought: PhaseSet, options: ScanOptions, plan: BlockPlan, run: RunBlocks
+) -> _Judged:
     """Fit the distortion that all patterns share on a sample, then score the counts of every position.
 
     It is fitted on the phases asked for, as their lattices are: a wrong scale could make a look-alike of each of them.
@@ -194,13 +167,72 @@ def _judge_counts(
         refused, distortion = distortion, undistorted(scan.grid.relative_sigma)
     survey = replace(survey, scan=replace(scan, grid=fitted_grid(scan.grid, distortion)))
     counts = strain_phases(sample, counts, distortion).beside(sought)
-    blocks = run_blocks(survey, replace(plan, counts=counts), store=store, executor=executor, progress=progress)
+    blocks = run(survey, replace(plan, counts=counts))
     spots = join_spots(blocks, scan.scan_shape)
     hexagons = judge_hexagons(blocks, plan.zones, scan.grid.relative_sigma) if plan.zones else None
     evidence = join_evidence(blocks, phases, hexagons)
     posterior = posterior_of(evidence, sought.priors)
     found = judge_counts(counts, evidence, posterior, spots, distortion, refused)
-    return survey, sum_over_phases(posterior), spots, found
+    return _Judged(survey, sum_over_phases(posterior), spots, found)
+
+
+def _judge_hexagons(survey: Survey, phases: PhaseSet, sought: PhaseSet, plan: BlockPlan, run: RunBlocks) -> _Judged:
+    """Find hexagons, and score the phases by the light in the rings of their zones."""
+    zones, (low, high) = hexagonal_zones(sought, plan.annulus_inv_a), plan.annulus_inv_a
+    if not any(zone.phase < len(phases) for zone in zones):
+        raise CalibrationError(
+            f"No phase has a ring of a six-fold zone between {low:.3g} and {high:.3g} 1/Å. "
+            "Widen --annulus-inv-a, or pass --template lattice."
+        )
+    blocks = run(survey, replace(plan, zones=zones))
+    found = judge_hexagons(blocks, zones, survey.scan.grid.relative_sigma)
+    return _Judged(survey, presence_of_hexagons(found, sought), join_spots(blocks, survey.scan.scan_shape), found)
+
+
+def _judge_lattices(
+    survey: Survey, phases: PhaseSet, sought: PhaseSet, options: ScanOptions, plan: BlockPlan, run: RunBlocks,
+    match: Callable[..., ZoneEvidence],
+) -> _Judged:  # fmt: skip
+    """Fit the distortion that all patterns share to the phases asked for, then match all positions and zone axes."""
+    grid, annulus, refused = survey.scan.grid, plan.annulus_inv_a, None
+    spots = join_spots(run(survey, plan), survey.scan.scan_shape)
+    templates = build_templates(sought, options.lattice, annulus)
+    asked = tuple(template for template in templates if template.phase < len(phases))
+    if not asked:
+        raise DataError(
+            f"No phase has a zone axis with four reflections between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
+            "Widen --annulus-inv-a, or check --step-inv-a."
+        )
+    distortion = fit_distortion(
+        spots,
+        asked,
+        options.lattice,
+        annulus,
+        relative_sigma=grid.relative_sigma,
+        centre_sigma_inv_a=float(np.mean(grid.step_inv_a)),
+    )
+    if distortion.strain(grid.relative_sigma) > _MAX_STRAIN:
+        refused, distortion = distortion, undistorted(grid.relative_sigma)
+    spots = distortion.correct(spots)
+    evidence = match(spots, templates, options.lattice, annulus, len(sought))
+    survey = replace(survey, scan=replace(survey.scan, grid=fitted_grid(grid, distortion)))
+    return _Judged(survey, evidence.presence, spots, LatticeFindings(templates, distortion, evidence, refused))
+
+
+def _result(
+    scan: PatternScan, judged: _Judged, phases: PhaseSet, sought: PhaseSet, annulus: tuple[float, float],
+    mask: BoolArray | None, denoiser: ScanDenoiser | None,
+) -> ScanResult:  # fmt: skip
+    """Lay the presence of the phases asked for out as a map, and say what its reader should know."""
+    n, found, survey = len(phases), asked_alone(judged.found, phases), judged.survey
+    shown = np.where(survey.valid[..., None], judged.presence[:, :n].reshape(*scan.scan_shape, n), 0.0)
+    warnings = (
+        *scan_warnings(survey, judged.spots, found, mask, phases.names, stored_relative_sigma=scan.grid.relative_sigma),
+        *lookalike_warnings(sought, n, judged.presence, survey.valid),
+    )
+    phase_map = PhaseMap(phases.names, np.clip(shown, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
+    names = sought.names[n:]
+    return ScanResult(phase_map, survey, judged.spots, annulus, found, warnings, denoiser, lookalikes=names)
 
 
 def find_scan_spots(
@@ -218,40 +250,3 @@ def find_scan_spots(
     detector, denoiser = tuned_detector(survey, options, annulus, "hexagon"), choose_denoiser(survey, options)
     plan = BlockPlan(detector, annulus, denoiser=denoiser)
     return join_spots(run_blocks(survey, plan, store=None, executor=executor, progress=progress), scan.scan_shape)
-
-
-def _judge_lattices(
-    spots: Spots,
-    phases: PhaseSet,
-    sought: PhaseSet,
-    options: ScanOptions,
-    annulus: tuple[float, float],
-    grid: ReciprocalGrid,
-    executor: Executor | None,
-    progress: Callable[[int, int], None],
-) -> LatticeFindings:
-    """Fit the distortion that all patterns share to the phases asked for, then match all positions and zone axes."""
-    templates = build_templates(sought, options.lattice, annulus)
-    asked = tuple(template for template in templates if template.phase < len(phases))
-    if not asked:
-        raise DataError(
-            f"No phase has a zone axis with four reflections between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
-            "Widen --annulus-inv-a, or check --step-inv-a."
-        )
-    distortion = fit_distortion(
-        spots,
-        asked,
-        options.lattice,
-        annulus,
-        relative_sigma=grid.relative_sigma,
-        centre_sigma_inv_a=float(np.mean(grid.step_inv_a)),
-    )
-    refused = None
-    if distortion.strain(grid.relative_sigma) > _MAX_STRAIN:
-        refused, distortion = distortion, undistorted(grid.relative_sigma)
-    corrected = distortion.correct(spots)
-    n_phases = len(sought)
-    evidence = match_scan(
-        corrected, templates, options.lattice, annulus, n_phases, executor=executor, progress=progress
-    )
-    return LatticeFindings(templates, distortion, evidence, refused)
