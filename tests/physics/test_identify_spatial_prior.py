@@ -154,6 +154,12 @@ def test_positions_that_are_not_valid_have_no_say() -> None:
     assert not one[:, 4].any()
 
 
+def test_a_map_without_a_valid_position_stays_empty() -> None:
+    found = smoothed(calibrated(grains(), 1.2), ~ALL)
+    assert (found.posterior.shape, found.strength) == ((*SHAPE, 3), 0.0)
+    assert not found.posterior.any()
+
+
 def test_equal_seeds_give_equal_bytes() -> None:
     posterior = calibrated(grains(), 1.2)
     one, two, other = (smoothed(posterior, seed=seed).posterior for seed in (3, 3, 4))

@@ -85,6 +85,8 @@ def smooth_posterior(
         raise DataError(f"posterior (ry, rx, H), valid (ry, rx) and agreement (H, H) must go together, got {shapes}.")
     if strength is not None and not 0.0 <= strength <= MAX_STRENGTH:
         raise DataError(f"The strength must lie in [0, {MAX_STRENGTH}], got {strength:g}.")
+    if not valid.any():
+        return Smoothed(np.zeros(posterior.shape), 0.0)
     kept = np.flatnonzero((posterior * valid[..., None]).max(axis=(0, 1)) >= _LEAST)
     own = np.log(np.maximum(posterior[..., kept], 1e-12))
     # One more state, which says nothing, for positions that are not valid.
