@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-#: Seeds of each way from which on a verdict is given: without a difference 3 lie all above 3 others once in 20 times.
+#: Seeds of each way from which on a verdict is given: without a difference 3 lie all above 3 others once in 20 times,
+#: and as often all below.
 ENOUGH = 3
 Verdict = Literal["Agrees", "Does not agree here", "Open"]
 
@@ -52,5 +53,5 @@ def seeds_text(number: int) -> str:
 
 HOW_DECIDED = (
     f"A verdict needs {ENOUGH} seeds of each way, all of one better than all of the other, which without a difference "
-    "happens once in 20 times; all else is called open. It tells of other seeds, not of other FFTs."
+    "happens once in 20 times for either; all else is called open. It tells of other seeds, not of other FFTs."
 )
