@@ -105,13 +105,30 @@ def test_another_grain_of_the_same_lattice_is_rotated_and_not_strained() -> None
     assert found.rotation_deg[HALF:].mean() == pytest.approx(25.0, abs=0.05)
 
 
-def test_strain_is_given_along_the_axes_of_the_scan() -> None:
-    """Axes of a detector that are turned by 90 degrees exchange xx and yy, and change the sign of the shear."""
+@pytest.mark.parametrize("axes_deg", [30.0, 90.0, -120.0])
+def test_strain_is_given_along_the_axes_of_the_scan(axes_deg: float) -> None:
+    """A detector whose axes are turned from +x towards +y sees everything turned the other way."""
     net, angles = net_of("lif", (0, 0, 1)), np.full(2 * HALF, 0.3)
-    spots = measured(net, two_halves(angles))
-    straight, turned = (compared(net, spots, turns(angles), axes_deg) for axes_deg in (0.0, 90.0))
-    assert np.allclose(turned.tensor, straight.tensor[:, (1, 0, 2)] * [1, 1, -1], atol=1e-9)
-    assert np.allclose(turned.covariance[:, 0, 0], straight.covariance[:, 1, 1])
+    seen = turns(np.full(2 * HALF, -np.deg2rad(axes_deg)))
+    spots = measured(net, seen @ two_halves(angles))
+    found = compared(net, spots, seen @ turns(angles), axes_deg)
+    off, sigma = found.tensor[HALF:] - [0.002, 0.008, 0.002], np.sqrt(np.einsum("nii->ni", found.covariance[HALF:]))
+    assert (np.abs(off.mean(axis=0)) < 4.0 * sigma.mean(axis=0) / np.sqrt(0.5 * HALF) + 7e-5).all()
+    pull = off / sigma
+    assert pull.std(axis=0) == pytest.approx(np.ones(3), abs=0.25)
+
+
+def test_errors_are_those_of_a_small_reference_too() -> None:
+    """Each position of one half against a single one of the other."""
+    net, angles = net_of("nmc811-o1", (0, 0, 1)), np.full(2 * HALF, 0.3)
+    fits = fit_nets(
+        measured(net, turns(angles)), np.arange(2 * HALF), turns(angles), net, floor_inv_a=1e-6, centre_sigma_inv_a=BEAM
+    )
+    each = np.eye(2 * HALF, dtype=bool)
+    pairs = [strains_of(fits.of(each[i]), mean_net(fits.of(each[HALF + i]), 6), 6) for i in range(HALF)]
+    strain = np.array([np.append(one.tensor[0], one.rotation_deg[0]) for one in pairs])
+    sigma = np.array([np.append(np.sqrt(np.diag(one.covariance[0])), one.rotation_sigma_deg[0]) for one in pairs])
+    assert (strain / sigma).std(axis=0) == pytest.approx(np.ones(4), abs=0.25)
 
 
 def test_spacing_is_that_of_the_strained_net_and_its_error_holds() -> None:

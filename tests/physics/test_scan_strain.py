@@ -98,6 +98,8 @@ def test_reference_is_told_with_its_scatter() -> None:
     assert found.d_reference_a == pytest.approx(maps.d_a[LEFT][:, 1].mean())
     assert found.d_reference_scatter_a == pytest.approx(maps.d_a[LEFT][:, 1].std())
     assert found.strain_reference_scatter == pytest.approx(maps.strain[LEFT][:, 1].std(axis=0))
+    assert found.rotation_reference_scatter_deg == pytest.approx(maps.rotation_deg[LEFT][:, 1].std())
+    assert found.rotation_reference_scatter_deg < 0.2
     grown = maps.d_a[~LEFT][:, 1].mean() / found.d_reference_a
     assert grown == pytest.approx(1.005, abs=0.001)
 

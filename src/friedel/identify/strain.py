@@ -76,10 +76,14 @@ class Reference:
         Its in-plane rotation, from +kx towards +ky.
     stretch
         Symmetric (2, 2): lengths over those of the file, in the axes of the net.
+    covariance, angle_sigma_rad
+        Of the components yy, xx, xy of the stretch (3, 3), and the one-sigma error of the rotation.
     """
 
     angle_rad: float
     stretch: FloatArray
+    covariance: FloatArray
+    angle_sigma_rad: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,7 +226,9 @@ def mean_net(fits: NetFits, fold: int) -> Reference:
     angle, _ = polar(fits.matrix)
     middle = float(np.angle(np.exp(1j * fold * angle).mean()) / fold)
     _, stretch = polar(_as_indexed(fits.matrix, middle, fold))
-    return Reference(middle, stretch.mean(axis=0))
+    covariance, sigma = _errors(fits.covariance)
+    n = len(angle)
+    return Reference(middle, stretch.mean(axis=0), covariance.mean(axis=0) / n, float(np.sqrt((sigma**2).mean() / n)))
 
 
 def _as_indexed(matrix: FloatArray, angle_rad: float, fold: int) -> FloatArray:
@@ -236,7 +242,7 @@ def strains_of(fits: NetFits, reference: Reference | None, fold: int, axes_deg: 
 
     With the reciprocal stretch U of a net and U_0 of the reference, W = U U_0^-1 is what happened to reciprocal
     lengths and inv(W)^T to lengths; its symmetric part less 1 is the strain, in the axes of the net, which are then
-    turned with it (small strains; Nye, Physical Properties of Crystals, 1985, ch. 6).
+    turned with it (small strains; Nye, Physical Properties of Crystals, 1985, ch. 6). Errors are those of both nets.
 
     Parameters
     ----------
@@ -251,6 +257,9 @@ def strains_of(fits: NetFits, reference: Reference | None, fold: int, axes_deg: 
     turn = into_scan @ turns(angle)
     strain = turn @ (0.5 * (lengths + np.swapaxes(lengths, 1, 2)) - np.eye(2)) @ np.swapaxes(turn, 1, 2)
     covariance, rotation_sigma = _errors(fits.covariance)
+    if reference is not None:
+        covariance = covariance + reference.covariance
+        rotation_sigma = np.hypot(rotation_sigma, reference.angle_sigma_rad)
     move = _moves_components(into_scan[0])
     tensor = np.stack([strain[:, 0, 0], strain[:, 1, 1], strain[:, 0, 1]], axis=1)
     rotation = np.rad2deg(angle - (0.0 if reference is None else reference.angle_rad))

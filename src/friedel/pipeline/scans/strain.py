@@ -57,6 +57,8 @@ class PhaseSpacing:
         Mean and standard deviation there, NaN where there is none.
     strain_reference_scatter
         Standard deviation of the strain's components yy, xx, xy there (3,).
+    rotation_reference_scatter_deg
+        Standard deviation of the rotation there: that of one grain is small.
     """
 
     phase: str
@@ -71,6 +73,7 @@ class PhaseSpacing:
     d_reference_a: float
     d_reference_scatter_a: float
     strain_reference_scatter: tuple[float, float, float]
+    rotation_reference_scatter_deg: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -318,9 +321,10 @@ def _in_short(
     d, sigma, strain = maps.scalars[0, :, p], maps.scalars[1, :, p], maps.vectors[0, :, p]
     there, compared = np.isfinite(d), inside & np.isfinite(strain[:, 0])
     scatter = strain[compared].std(axis=0) if compared.any() else np.full(3, np.nan)
+    turn_scatter = float(maps.scalars[2, compared, p].std()) if compared.any() else float("nan")
     mine = d[compared & there]
     return PhaseSpacing(
         name, family.hkl, family.uvw, family.d_a, int(there.sum()), float(d[there].mean()), float(d[there].std()),
         float(np.median(sigma[there])), int(compared.sum()), float(mine.mean()) if len(mine) else float("nan"),
-        float(mine.std()) if len(mine) else float("nan"), tuple(scatter.tolist()),
+        float(mine.std()) if len(mine) else float("nan"), tuple(scatter.tolist()), turn_scatter,
     )  # fmt: skip

@@ -13,15 +13,16 @@ from friedel.report.tables import Cell, Table
 
 _METHOD = (
     "The net of each phase was fitted to its spots by least squares at every position where it alone is present. "
-    "Errors are one sigma of a position's own spots; the error of the scale, which all positions share, comes on top."
+    "Errors are one sigma of a position's own spots; to spacings the error of the scale, which all share, comes on top."
 )
 _AGAINST_FILE = (
     " Strain is relative to the file of the phase. Where the scale was fitted to the same phase, its mean is 0 by "
     "construction: only differences between positions tell of the sample. Name a region with --strain-reference."
 )
 _AGAINST_REGION = (
-    " Strain and rotation are relative to the mean of the outlined region, which cancels an error of the scale; the "
-    "scatter within it says what a difference means."
+    " Strain and rotation are relative to the mean of the outlined region, whose error is in theirs. That cancels an "
+    "error of the scale; the scatter within the region says what a difference means. Where the rotation scatters by "
+    "degrees, the region holds several grains, and rotations against it mean little."
 )
 
 
@@ -63,14 +64,15 @@ def _tables(maps: StrainMaps) -> tuple[Table, ...]:
     decimals = (None, None, None, None, 4, 4, 4, 4)
     tables = [Table(header, tuple(rows), "Spacings where a phase is alone.", decimals=decimals)]
     if maps.reference is not None:
-        columns = ("phase", "positions", "mean d (Å)", "scatter of d (Å)", "of yy (%)", "of xx (%)", "of xy (%)")
+        columns = ("phase", "positions", "mean d (Å)", "scatter of d (Å)", "of yy (%)", "of xx (%)", "of xy (%)",
+                   "of rotation (°)")  # fmt: skip
         rows = [
             (s.phase, s.n_reference, s.d_reference_a, s.d_reference_scatter_a,
-             *(100.0 * value for value in s.strain_reference_scatter))
+             *(100.0 * value for value in s.strain_reference_scatter), s.rotation_reference_scatter_deg)
             for s in maps.phases
         ]  # fmt: skip
-        caption = "The reference: mean spacing, and standard deviations of spacing and strain within it."
-        tables.append(Table(columns, tuple(rows), caption, decimals=(None, None, 4, 4, 3, 3, 3)))
+        caption = "The reference: mean spacing, and standard deviations of spacing, strain and rotation within it."
+        tables.append(Table(columns, tuple(rows), caption, decimals=(None, None, 4, 4, 3, 3, 3, 2)))
     return tuple(tables)
 
 
