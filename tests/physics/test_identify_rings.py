@@ -256,6 +256,15 @@ def test_scale_is_learned_from_both_rings_together(scale: float) -> None:
     assert rings.n_hexagons[1] > 50
 
 
+def test_the_error_of_the_scale_holds_though_scales_are_tried_on_a_grid() -> None:
+    rng, zones, pulls = np.random.default_rng(0), hexagonal_zones(load_phases(CATHODE), ANNULUS), []
+    for scale in rng.normal(1.0, 0.01, 40):
+        radii = scale * rng.choice([O3_110, O1_100], 200) * rng.normal(1.0, 0.003, 200)
+        rings = learn_rings(measured(radii), zones, np.full(200, -3.0), relative_sigma=0.015, tolerance=RING_TOLERANCE)
+        pulls.append((rings.scale - scale) / rings.scale_sigma)
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.3)
+
+
 def test_scale_stays_where_few_hexagons_or_none_tell() -> None:
     zones = hexagonal_zones(load_phases(CATHODE), ANNULUS)
     rings = learn_rings(measured(np.zeros(0)), zones, np.zeros(0), relative_sigma=0.015, tolerance=RING_TOLERANCE)

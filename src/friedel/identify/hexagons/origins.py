@@ -48,7 +48,7 @@ class Origins:
     Parameters
     ----------
     scale, scale_sigma
-        Measured over computed radius, one factor for the whole scan, and its one-sigma error.
+        Measured over computed radius, one factor for the whole scan, and its one-sigma error, that of the grid included.
     known
         Probability that a candidate made each hexagon (N,).
     """
@@ -124,7 +124,8 @@ def find_origins(
     window = _WINDOW + 3.0 * scale_sigma
     near, seen = _near_rings(np.log(radius_inv_a), sigma_inv_a / radius_inv_a, half_log_ratio, rings, window)
     mixes = _mixes(rings)
-    states, weight = _posterior(seen, rings, scale_sigma, window)
+    shifts = _shifts(scale_sigma)
+    states, weight = _posterior(seen, rings, shifts, scale_sigma, window)
     known = np.zeros(len(radius_inv_a))
     for state, share in zip(states, weight, strict=True):
         width = np.hypot(state.spread, seen.error)
@@ -134,7 +135,14 @@ def find_origins(
         known[near] += share * ours / (ours + theirs)
     scales = np.exp([state.shift for state in states])
     scale = float(weight @ scales)
-    return Origins(scale, max(float(np.sqrt(weight @ (scales - scale) ** 2)), 1e-4), np.clip(known, 0.0, 1.0))
+    spread, rounding = np.sqrt(weight @ (scales - scale) ** 2), (shifts[1] - shifts[0]) / np.sqrt(12.0)
+    return Origins(scale, float(np.hypot(spread, rounding)), np.clip(known, 0.0, 1.0))
+
+
+def _shifts(scale_sigma: float) -> FloatArray:
+    """Ln scales that are tried, within three standard deviations."""
+    n = int(np.clip(3.0 * scale_sigma / _SCALE_STEP, *_N_SCALES))
+    return np.asarray(3.0 * scale_sigma * np.arange(-n, n + 1) / n)
 
 
 def _near_rings(
@@ -153,12 +161,12 @@ def _first_of_group(rings: FloatArray) -> FloatArray:
     return np.asarray(rings[starts][np.cumsum(starts) - 1])
 
 
-def _posterior(seen: _Seen, rings: FloatArray, scale_sigma: float, window: float) -> tuple[list[_State], FloatArray]:
+def _posterior(
+    seen: _Seen, rings: FloatArray, shifts: FloatArray, scale_sigma: float, window: float
+) -> tuple[list[_State], FloatArray]:
     """Points of the grid that stand for their posterior distribution, drawn evenly along it, and their shares."""
     rows = np.unique(np.linspace(0, len(seen.first) - 1, min(_WITNESSES, len(seen.first))).astype(int))
     asked = _Seen(seen.log_radius[rows], seen.error[rows], seen.first[rows], seen.light[rows])
-    n_scales = int(np.clip(3.0 * scale_sigma / _SCALE_STEP, *_N_SCALES))
-    shifts = 3.0 * scale_sigma * np.arange(-n_scales, n_scales + 1) / n_scales
     radii, length = _peaks(asked.log_radius), _length_of(rings, window)
     mixes = _mixes(rings)
     axes = (_SPREADS, _FOREIGN, np.arange(len(mixes)), shifts, radii, radii)
