@@ -48,7 +48,7 @@ class Origins:
     Parameters
     ----------
     scale, scale_sigma
-        Measured over computed radius, one factor for the whole scan, and its one-sigma error, that of the grid included.
+        Measured over computed radius, one factor for the whole scan, and its one-sigma error with that of the grid.
     known
         Probability that a candidate made each hexagon (N,).
     """
