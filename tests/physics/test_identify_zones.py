@@ -13,7 +13,8 @@ from friedel.core.grids import ReciprocalGrid
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet, load_phases, zone_net
 from friedel.identify.lattices.zone_map import Distortion, ZoneEvidence, fit_distortion, fitted_grid, match_scan
-from friedel.identify.lattices.zones import ZoneOptions, build_templates, match_pattern
+from friedel.identify.lattices.zone_match import match_pattern
+from friedel.identify.lattices.zones import ZoneOptions, build_templates
 
 ANNULUS = (0.2, 1.0)
 SIGMA = 0.002

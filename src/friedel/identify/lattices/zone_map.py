@@ -12,7 +12,8 @@ import numpy as np
 from friedel.core.arrays import FloatArray, IntArray
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.spots import Spots
-from friedel.identify.lattices.zones import ZoneMatch, ZoneOptions, ZoneTemplate, match_pattern, unlisted_evidence
+from friedel.identify.lattices.zone_match import ZoneMatch, match_pattern, unlisted_evidence
+from friedel.identify.lattices.zones import ZoneOptions, ZoneTemplate
 
 #: Patterns whose spots decide the common scale.
 _SCALE_PATTERNS = 24
