@@ -13,7 +13,8 @@ from friedel.core.spots import Spots
 from friedel.nets.inference import Network, prepare
 from friedel.nets.spot_map import Trust, find_peaks, parabola_offsets
 from friedel.patterns.repair import estimate_gain
-from friedel.spots.dog import Dog, DogResponse, annulus_mask, filter_stack, position_sigma
+from friedel.spots.dog import Dog, DogResponse, annulus_mask, filter_stack
+from friedel.spots.maxima import position_sigma
 
 #: Spots wider than this (one sigma, px) are looked at in patterns summed 2 x 2, as long as those keep so many pixels.
 _WIDE_SPOT_PX, _LEAST_PX = 4.0, 64
