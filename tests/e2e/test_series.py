@@ -19,8 +19,9 @@ from friedel.core.images import Micrograph, MicrographSeries
 from friedel.crystal import load_phases
 from friedel.io import write_series
 from friedel.pipeline.region import find_region
+from friedel.pipeline.series.kept import MemoryStore
 from friedel.pipeline.series.options import SeriesOptions
-from friedel.pipeline.series.road import MemoryStore, SeriesResult, analyse_series
+from friedel.pipeline.series.road import SeriesResult, analyse_series
 from friedel.simulate.micrographs.camera import Exposure
 from friedel.simulate.micrographs.grains import Grain, star_region
 from friedel.simulate.micrographs.imaging import Imaging

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
-from friedel.core.arrays import AnyArray, BoolArray, FloatArray
+from friedel.core.arrays import AnyArray, FloatArray
 from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid
 from friedel.core.images import MicrographSeries, Pattern
@@ -27,19 +26,19 @@ from friedel.patterns.drift import Drift, estimate_drift
 from friedel.pipeline.progress import BlockStore, Progress
 from friedel.pipeline.region import Region, find_region
 from friedel.pipeline.series.frames import FramePlan
+from friedel.pipeline.series.kept import Kept, MemoryStore
 from friedel.pipeline.series.options import SeriesOptions
+from friedel.pipeline.series.places import control_places, places_of_grains
 from friedel.pipeline.series.windows import (
     Arrays,
     FrameSource,
     WindowPlan,
     frame_source,
-    packed,
     spots_of,
     unpacked,
     window_pattern,
     windows_of,
 )
-from friedel.pipeline.workers import in_order
 
 #: Numbers under which results are kept: the drift, the windows, and the frames from here on.
 _DRIFT, _WINDOWS, _FRAMES = 0, 1, 1_000_000
@@ -47,8 +46,6 @@ _DRIFT, _WINDOWS, _FRAMES = 0, 1, 1_000_000
 _MOST_IN_WINDOW, _USUAL_WINDOWS = 10, 12
 #: A grain is mapped if a phase has at least this probability to be there.
 _WORTH_MAPPING = 1e-3
-#: Controls keep this distance in 1/Å from the masks of all spots, and lie within this share of the spot's radius.
-_CONTROL_GAP_INV_A, _CONTROL_BAND, _CONTROL_TRIES = 0.02, 0.1, 400
 _LEAST_SIDE_PX = 32
 
 
@@ -95,22 +92,6 @@ class SeriesResult:
     warnings: tuple[str, ...]
 
 
-class MemoryStore(dict[int, Arrays]):
-    """Results of windows and frames, kept in memory."""
-
-    def finished_blocks(self) -> frozenset[int]:
-        """Return the numbers of what is there."""
-        return frozenset(self)
-
-    def save_block(self, first_row: int, arrays: Mapping[str, AnyArray]) -> None:
-        """Keep a result."""
-        self[first_row] = dict(arrays)
-
-    def load_block(self, first_row: int) -> Arrays:
-        """Return a result."""
-        return dict(self[first_row])
-
-
 def map_whole_series(
     series: MicrographSeries, phases: PhaseSet, options: ComponentOptions | None = None
 ) -> SeriesResult:
@@ -147,7 +128,7 @@ def analyse_series(
         If the region is too small for an FFT, or the first frame is flat.
     """
     source = _checked(frame_source(series, region))
-    kept = _Kept(store, executor, progress)
+    kept = Kept(store, executor, progress)
     n = len(source)
     drift = _drift(source, kept, progress)
     windows = windows_of(n, how.window_frames or min(_MOST_IN_WINDOW, max(1, round(n / _USUAL_WINDOWS))))
@@ -170,8 +151,8 @@ def analyse_series(
         plateau=union["plateau"],
         noise_rms=union["noise_rms"],
         grain=match.grains,
-        **_places_of_grains(source, tracks, looks, match),
-        control_inv_a=_controls(spots, union["radius_inv_a"], annulus, how.controls, seed),
+        **places_of_grains(source, tracks, looks, match),
+        control_inv_a=control_places(spots, union["radius_inv_a"], annulus, how.controls, seed),
         is_mapped=is_mapped,
     )
     looks.clear()
@@ -196,38 +177,7 @@ def _checked(source: FrameSource) -> FrameSource:
     return source
 
 
-class _Kept:
-    """Results by number, computed where an interrupted run has not left them."""
-
-    def __init__(self, store: BlockStore, executor: Executor | None, progress: Progress) -> None:
-        self._store, self._executor, self._progress = store, executor, progress
-        self._known = store.finished_blocks()
-
-    def fill(self, step: str, first: int, count: int, look: Callable[[int], Arrays]) -> Iterator[Arrays]:
-        """Yield the results first to first + count, in order."""
-        missing = [i for i in range(count) if first + i not in self._known]
-        coming = in_order(look, missing, self._executor)
-        for i in range(count):
-            if first + i not in self._known:
-                _, result = next(coming)
-                self._store.save_block(first + i, result)
-                yield result
-            else:
-                yield self._store.load_block(first + i)
-            self._progress(step, i + 1, count)
-
-    def get(self, number: int, look: Callable[[], Arrays]) -> Arrays:
-        """Return one result, computed in this process if it is not there."""
-        if number not in self._known:
-            self._store.save_block(number, look())
-        return self._store.load_block(number)
-
-    def load(self, number: int) -> Arrays:
-        """Return one result that is there."""
-        return self._store.load_block(number)
-
-
-def _drift(source: FrameSource, kept: _Kept, progress: Progress) -> Drift:
+def _drift(source: FrameSource, kept: Kept, progress: Progress) -> Drift:
     """Estimate the drift, or take what an interrupted run has found."""
 
     def look() -> Arrays:
@@ -237,7 +187,7 @@ def _drift(source: FrameSource, kept: _Kept, progress: Progress) -> Drift:
     return Drift(**kept.get(_DRIFT, look))
 
 
-def _look_through(kept: _Kept, plan: WindowPlan) -> tuple[list[Arrays], AnyArray]:
+def _look_through(kept: Kept, plan: WindowPlan) -> tuple[list[Arrays], AnyArray]:
     """Search all windows; their results without the diffractograms, and the mean of these."""
     looks, total = [], np.zeros(plan.source.shape, dtype=np.float32)
     for look in kept.fill("windows", _WINDOWS, len(plan.windows), plan.look):
@@ -264,69 +214,11 @@ def _window_of_frames(windows: Sequence[range]) -> FloatArray:
     return np.interp(np.arange(windows[-1].stop), middles, np.arange(len(windows)))
 
 
-def _places_of_grains(
-    source: FrameSource, tracks: Tracks, looks: Sequence[Arrays], match: GrainMatch
-) -> dict[str, AnyArray]:
-    """Return the region that each grain ever fills, and the middles of where it is first and last seen.
-
-    It is seen in windows with at least half as many of its spots as the fullest one has: a single spot may be another
-    grain's.
-    """
-    n_grains = len(match.grain_posterior)
-    reach = np.zeros((n_grains, *source.map_shape), dtype=bool)
-    core = np.zeros((2, n_grains, 2))
-    for g in range(n_grains):
-        of_grain = np.flatnonzero(np.isin(tracks.track, np.flatnonzero(match.grains == g)))
-        counts = np.bincount(tracks.window[of_grain], minlength=tracks.n_windows)
-        full = np.flatnonzero(2 * counts >= counts.max())
-        for side, window in enumerate((full[0], full[-1])):
-            there = np.zeros(source.map_shape, dtype=bool)
-            for s in of_grain[tracks.window[of_grain] == window].tolist():
-                there |= _mask_of(source, looks, tracks, s)
-            core[side, g] = _deepest(there) * source.map_step_px
-        for s in of_grain.tolist():
-            reach[g] |= _mask_of(source, looks, tracks, s)
-    return {"reach": packed(reach), "core_px": core}
-
-
-def _mask_of(source: FrameSource, looks: Sequence[Arrays], tracks: Tracks, sighting: int) -> BoolArray:
-    bits = looks[int(tracks.window[sighting])]["mask"][int(tracks.row[sighting])]
-    return np.asarray(unpacked(bits[None], source.map_shape)[0])
-
-
-def _deepest(mask: BoolArray) -> FloatArray:
-    """Position (y, x) of a mask that is farthest from its edge; the middle of the picture for an empty one."""
-    if not mask.any():
-        return np.array(mask.shape) / 2
-    return np.array(np.unravel_index(int(np.argmax(ndimage.distance_transform_edt(mask))), mask.shape), dtype=float)
-
-
-def _controls(spots: Spots, radii: FloatArray, annulus: tuple[float, float], n_controls: int, seed: int) -> FloatArray:
-    """Choose positions (N, J, 2) like those of the spots where no spot was ever seen, NaN where there are too few.
-
-    They lie at random in a ring about that of the spot, inside the annulus that was searched.
-    """
-    rng = np.random.default_rng([seed, 0])
-    chosen = np.full((len(spots), n_controls, 2), np.nan)
-    everywhere = np.concatenate([spots.k_inv_a, -spots.k_inv_a])
-    for i, (k, radius) in enumerate(zip(spots.radius_inv_a, radii, strict=True)):
-        ring = np.clip(k * rng.uniform(1 - _CONTROL_BAND, 1 + _CONTROL_BAND, _CONTROL_TRIES), *annulus)
-        turn = rng.uniform(0, np.pi, _CONTROL_TRIES)
-        tries = ring[:, None] * np.stack([np.sin(turn), np.cos(turn)], axis=1)
-        gap = np.linalg.norm(tries[:, None] - everywhere, axis=2) - np.tile(radii, 2)
-        free = tries[gap.min(axis=1) > radius + _CONTROL_GAP_INV_A - 1e-9][:n_controls]
-        if len(free) < n_controls:
-            order = np.argsort(-gap.min(axis=1), kind="stable")[:n_controls]
-            free = tries[order[gap.min(axis=1)[order] > 0.5 * radius]]
-        chosen[i, : len(free)] = free
-    return chosen
-
-
 def _table_of(look: Arrays) -> tuple[AnyArray, AnyArray, AnyArray]:
     return look["intensity"], look["power"], look["controls"]
 
 
-def _maps(kept: _Kept, source: FrameSource, phases: tuple[str, ...], posterior: FloatArray) -> PhaseMapsOnDemand:
+def _maps(kept: Kept, source: FrameSource, phases: tuple[str, ...], posterior: FloatArray) -> PhaseMapsOnDemand:
     """The phase map of each frame, from the outlines of its grains."""
     grid, shape = source.series.grid, source.map_shape
     step_a = (grid.step_a[0] * source.map_step_px, grid.step_a[1] * source.map_step_px)
