@@ -28,7 +28,7 @@ from friedel.core.arrays import BoolArray, IntArray
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.identify.hexagons.lattice import Hexagons
-from friedel.pipeline.scans.report import outlines_at, own_grid
+from friedel.pipeline.scans.outlines import outlines_at, own_grid
 from friedel.pipeline.scans.result import HexagonFindings, ScanResult
 from friedel.report.colours import MIXED, phase_colours
 from friedel.report.diffraction import Outline, plot_pattern

@@ -10,7 +10,7 @@ from friedel.core.images import MicrographSeries, Pattern
 from friedel.nets.cards import DEFAULT_WEIGHTS
 from friedel.nets.denoise import denoise_scan
 from friedel.nets.inference import load_network
-from friedel.pipeline.scans.report import outlines_at, own_grid
+from friedel.pipeline.scans.outlines import outlines_at, own_grid
 from friedel.pipeline.scans.result import ScanResult
 from friedel.pipeline.series.report import component_curves
 from friedel.pipeline.series.road import SeriesResult

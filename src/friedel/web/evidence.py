@@ -16,7 +16,7 @@ from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import load_phase, zone_net
 from friedel.identify.lattices.zones import turned
 from friedel.pipeline.runs.files import load_map_attributes, load_phase_map, load_spots, plain_values
-from friedel.pipeline.scans.report import diamonds, hexagon_owner, near_sphere
+from friedel.pipeline.scans.outlines import diamonds, hexagon_owner, near_sphere
 from friedel.report.colours import phase_colours
 from friedel.report.diffraction import Outline, hexagon
 

@@ -14,7 +14,7 @@ from friedel.nets.denoise import denoise_scan
 from friedel.pipeline.micrographs.road import analyse_region
 from friedel.pipeline.recipe import Recipe
 from friedel.pipeline.region import Region, crop_scan
-from friedel.pipeline.scans.report import outlines_at, own_grid
+from friedel.pipeline.scans.outlines import outlines_at, own_grid
 from friedel.pipeline.scans.result import HexagonFindings, ScanResult
 from friedel.pipeline.scans.road import analyse_scan
 from friedel.web.browse import spectrum_window
