@@ -31,6 +31,21 @@ def test_dead_hot_and_nan_pixels_are_found_and_nothing_else() -> None:
     assert set(map(tuple, np.argwhere(find_bad_pixels(mean)).tolist())) == set(bad.values())
 
 
+@pytest.mark.parametrize(("line", "value"), [(np.s_[40, :], 6e4), (np.s_[:, 12:14], 900.0), (np.s_[:, 69], 0.0)])
+def test_rows_and_columns_that_are_hot_or_dead_as_a_whole_are_found(line: tuple[slice, ...], value: float) -> None:
+    mean = np.random.default_rng(2).poisson(spotty_pattern() * 200) / 200.0
+    mean[line] = value * np.random.default_rng(3).uniform(0.9, 1.1, mean[line].shape)
+    expected = np.zeros(SHAPE, dtype=bool)
+    expected[line] = True
+    np.testing.assert_array_equal(find_bad_pixels(mean), expected)
+
+
+def test_a_streak_of_light_that_ends_in_the_pattern_is_no_bad_line() -> None:
+    mean = np.random.default_rng(5).poisson(spotty_pattern() * 200) / 200.0
+    mean[30:33, 8:60] += 300.0
+    assert not find_bad_pixels(mean).any()
+
+
 @pytest.mark.parametrize("electrons", [1e-4, 0.01, 0.3, 5.0])
 def test_lone_electrons_and_gaps_between_them_are_no_defects(electrons: float) -> None:
     y, x = np.indices(SHAPE, dtype=float)

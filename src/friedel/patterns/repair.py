@@ -14,6 +14,9 @@ _SPIKE_RATIO = 5.0
 #: Electrons below which a lone pixel may well be counting noise and is kept.
 _SPIKE_ELECTRONS = 8.0
 
+#: Share of a row or column that must be hot for the whole of it to be a fault of the camera and no streak of light.
+_HOT_LINE_SHARE = 0.9
+
 #: From this share of the pixels on, filtering all is faster than looking them up.
 _MANY_PIXELS = 0.05
 #: Patterns in which a pixel that is not saturated scatters.
@@ -26,8 +29,8 @@ def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
     """Find dead and hot pixels in the mean pattern of many positions, shape (ky, kx); True is bad.
 
     A pixel that differs from the median of its surroundings by more than any point spread allows: brighter than
-    five times its second brightest neighbour, or at zero amid neighbours that all count. Of few electrons neither can
-    be told.
+    five times its second brightest neighbour, or at zero amid neighbours that all count; and rows and columns of which
+    this is true as a whole, one or two of them side by side. Of few electrons neither can be told.
     """
     finite = np.isfinite(mean_pattern)
     image = np.where(finite, mean_pattern, 0.0)
@@ -44,7 +47,20 @@ def find_bad_pixels(mean_pattern: FloatArray) -> BoolArray:
     )
     hot = (residual > _DEFECT_SIGMAS * noise) & (image > _SPIKE_RATIO * np.maximum(second, 0.0) + noise)
     dead = (image <= 0.0) & (low > 0.0) & (neighbours > _DEFECT_SIGMAS * noise)
-    return np.asarray(~finite | hot | dead)
+    return np.asarray(~finite | hot | dead | _find_bad_lines(image, electron))
+
+
+def _find_bad_lines(image: FloatArray, electron: float) -> BoolArray:
+    """Find rows and columns that are hot or dead as a whole, against the lines beside them."""
+    bad = np.zeros(image.shape, dtype=bool)
+    for across in (0, 1):
+        size = (5, 1) if across == 0 else (1, 5)
+        beside = np.maximum(ndimage.median_filter(image, size=size, mode="mirror"), 0.0)
+        noise = _DEFECT_SIGMAS * np.sqrt(electron * np.maximum(beside, electron))
+        hot = image > _SPIKE_RATIO * beside + noise
+        bad |= hot & (hot.mean(axis=1 - across, keepdims=True) > _HOT_LINE_SHARE)
+        bad |= (image <= 0.0).all(axis=1 - across, keepdims=True) & (beside > noise).any(axis=1 - across, keepdims=True)
+    return bad
 
 
 def find_saturated(patterns: AnyArray) -> BoolArray:
