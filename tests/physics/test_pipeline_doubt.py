@@ -9,8 +9,9 @@ import pytest
 
 import friedel as fr
 from friedel.identify.grains.components import CLEAR_LEAD, with_doubt
+from friedel.identify.hexagons.lattice import Hexagons
 from friedel.identify.lattices.zone_map import Distortion, undistorted
-from friedel.pipeline.scans.result import LatticeFindings
+from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, scan_warnings
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
 
@@ -45,6 +46,23 @@ def test_right_crystal_keeps_its_map(nmc811_scan: fr.PatternScan) -> None:
     assert isinstance(result.found, LatticeFindings)
     assert result.found.refused is None
     assert result.phase_map.fractions()["nmc811-o3"] > 0.5
+
+
+@pytest.mark.parametrize(("foreign", "is_told"), [(1, False), (20, True)])
+def test_hexagons_of_chance_are_not_taken_for_another_phase(
+    nmc811_scan: fr.PatternScan, foreign: int, is_told: bool
+) -> None:
+    names = ("nmc811-o3", "nmc811-o1")
+    result = fr.analyse_scan(nmc811_scan, fr.load_phases(names), fr.ScanOptions(template="hexagon"))
+    assert isinstance(result.found, HexagonFindings)
+    assert not any("hexagons are of none" in warning for warning in result.warnings)
+    radii = np.full(1000, result.found.rings.learned_inv_a[0])
+    radii[:foreign] *= 1.1
+    ones = np.ones(1000)
+    hexagons = Hexagons(radii, 0.001 * ones, 0 * ones, 6 * ones.astype(int), ones, -9 * ones, np.array([0, 1000]))
+    found = replace(result.found, hexagons=hexagons, rings=replace(result.found.rings, known=ones))
+    said = scan_warnings(result.survey, result.spots, found, None, names, stored_relative_sigma=0.005)
+    assert any(warning.startswith(f"{foreign} of 1000 hexagons are of none") for warning in said) is is_told
 
 
 def test_strain_counts_prior_standard_deviations() -> None:

@@ -60,6 +60,7 @@ def test_given_centre_is_kept() -> None:
     counts, _ = disk_scan()
     survey = survey_scan(scan_of(counts), annulus_inv_a=RING, fit_centre=False)
     assert survey.centre.px == (32, 30)
+    assert survey.centre.method == "given"
     assert np.allclose(np.median(survey.shift_px, axis=0), 0.0)
 
 

@@ -33,14 +33,15 @@ class Centre:
     sigma_px
         One-sigma error along one axis.
     method
-        "direct beam": its centroid; "inversion symmetry": Friedel's law, where a beam stop hides the beam.
+        "direct beam": its centroid; "inversion symmetry": Friedel's law, where a beam stop hides the beam; "given": by
+        the user.
     beam_sigma_px
         Root mean square radius of the direct beam along one axis; None where it is hidden.
     """
 
     px: tuple[float, float]
     sigma_px: float
-    method: Literal["direct beam", "inversion symmetry"]
+    method: Literal["direct beam", "inversion symmetry", "given"]
     beam_sigma_px: float | None
 
 

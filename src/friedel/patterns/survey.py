@@ -143,9 +143,9 @@ def survey_scan(
     n_saturated = int(find_saturated(sample[:, good]).sum())
     gain = estimate_gain(sample[: max(16, len(sample) // 8)])
     centre = find_centre(mean, good)
+    seen = centre.method == "direct beam"
     if not fit_centre:
-        given = scan.grid.centre_px
-        centre = Centre(given, 0.5, centre.method, centre.beam_sigma_px)
+        centre = Centre(scan.grid.centre_px, 0.5, "given", centre.beam_sigma_px)
     scan = replace(scan, grid=scan.grid.with_centre(centre.px), valid=good)
     masks = _virtual_masks(scan, centre, annulus_inv_a)
     look = partial(_look_at_block, masks=masks, centre=centre, gain=gain, valid=good)
@@ -158,7 +158,6 @@ def survey_scan(
     has_data = np.isfinite(images[:, 2]) & (images[:, 2] > 0)
     if not has_data.any():
         raise DataError("No position of the scan holds a pattern: all are zero or NaN. Is this the right data set?")
-    seen = centre.method == "direct beam"
     shift = smooth_descan(offset, sigma, scan.scan_shape) if seen else np.zeros_like(offset)
     if not fit_centre:
         shift -= np.median(shift, axis=0)
