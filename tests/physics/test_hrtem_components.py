@@ -98,6 +98,14 @@ def test_unlisted_phases_are_unknown_not_the_nearest():
     assert any("none of the phases" in text for text in found.warnings)
 
 
+def test_names_of_a_few_among_many_unknown_spots_are_doubted(demo):
+    micrograph, _, whole = demo
+    few = map_micrograph(micrograph, load_phases(["li"]), ComponentOptions(max_spots=50))
+    assert few.phase_map.fractions()["li"] > 0.0
+    assert any("doubt what is named" in text for text in few.warnings)
+    assert not any("doubt what is named" in text for text in whole.warnings)
+
+
 def test_noise_alone_gives_an_empty_map_and_says_so():
     noise = Micrograph(np.random.default_rng(0).poisson(50, (300, 260)), RealGrid((0.37, 0.37)))
     result = map_micrograph(noise, SEI, ComponentOptions(false_alarms=0.01))

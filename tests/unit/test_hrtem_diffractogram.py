@@ -79,6 +79,15 @@ def test_hot_pixel_is_replaced_and_counted_and_changes_no_spot():
     np.testing.assert_allclose(repaired.data[128, 192], clean.data[128, 192], rtol=0.01)
 
 
+def test_image_lies_about_zero_after_a_hot_row_is_replaced():
+    image = np.random.default_rng(6).normal(1000, 5, (256, 256))
+    image[100] = 1e6  # raises the mean by 3900: a frame about the image, which fringes are seen in
+    clean, n_bad = clean_image(micrograph(image), 8.0)
+    assert n_bad == 256
+    assert abs(float(clean.mean())) < 0.01
+    assert float(clean.std()) == pytest.approx(5, rel=0.02)
+
+
 def test_strong_fringes_of_a_small_grain_are_no_outliers():
     image = np.random.default_rng(5).normal(0, 1, (256, 256))
     image[:40, :40] += 20 * np.cos(2 * np.pi * 0.25 * np.arange(40))

@@ -136,6 +136,7 @@ def clean_image(micrograph: Micrograph, outlier_sigmas: float) -> tuple[Float32A
     around = np.where(bad[y, x], np.nan, image[y, x])
     around[np.isnan(around).all(axis=1)] = 0.0
     image[rows, cols] = np.nanmedian(around, axis=1)
+    image -= np.mean(image, dtype=np.float64)  # the outliers had their say in the mean
     return image, len(rows)
 
 
