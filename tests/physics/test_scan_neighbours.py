@@ -55,7 +55,10 @@ def test_scores_of_hexagons_are_smoothed_too(simulated: tuple[PatternScan, Phase
     found = analyse_scan(simulated[0], CATHODE, ScanOptions(template="hexagon", neighbours=True))
     assert isinstance(found.found, HexagonFindings)
     assert found.smoothed is not None
-    nothing = (simulated[1].presence < 0.5).all(axis=-1)
+    there = simulated[1].presence > 0.5
+    wrong = [float(((m.presence >= 0.5) != there).mean()) for m in (found.phase_map, found.smoothed.phase_map)]
+    assert 0.0 < wrong[1] < wrong[0]
+    nothing = ~there.any(axis=-1)
     assert (found.smoothed.phase_map.labels()[nothing] != 0).mean() < 0.05
 
 

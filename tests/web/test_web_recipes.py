@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -11,10 +13,11 @@ from typing import Any
 import pytest
 from asking import ask, error_of
 
+from friedel.cli.map import map_command
 from friedel.core.errors import FileError, FileNotPermittedError
 from friedel.nets.cards import find_card
 from friedel.pipeline.recipe import parse_recipe
-from friedel.web.recipes import checked_recipe, command_of
+from friedel.web.recipes import _OPTIONS, checked_recipe, command_of
 from friedel.web.roots import Roots
 from friedel.web.security import Access
 
@@ -97,6 +100,12 @@ def test_paths_of_a_loaded_recipe_are_relative_to_the_first_folder(server: Acces
     for scan in ('lookalikes = "nio,no.cif"', 'denoise = "no.onnx"'):
         answer = ask(server, "/api/recipe/load", method="POST", body={"toml": f"{toml}[scan]\n{scan}\n"})
         assert f"{folder}/no." in error_of(answer)
+
+
+def test_every_setting_that_the_command_line_takes_is_written_by_its_option() -> None:
+    keys = set(re.findall(r'^ +"([a-z0-9_.]+)": ', inspect.getsource(map_command), re.MULTILINE)) - {"phases"}
+    assert {"seed", "read.kind", "scan.neighbours"} <= keys
+    assert keys == set(_OPTIONS)
 
 
 def test_a_copied_command_has_the_option_of_every_setting(tmp_path: Path) -> None:
