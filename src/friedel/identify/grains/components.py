@@ -269,7 +269,8 @@ def _warnings(micrograph: Micrograph, match: GrainMatch, n_outliers: int,
         said.append(f"{ambiguous} of {n} spots fit several phases: their spacings do not decide which.")
     unknown = sum(name == UNKNOWN for name in match.names)
     if unknown:
-        doubt = " A few of many spots fit almost any phase: doubt what is named." if n - unknown - ambiguous and 2 * unknown > n else ""
+        is_doubtful = 2 * unknown > n > unknown + ambiguous
+        doubt = " A few of many spots fit almost any phase: doubt what is named." if is_doubtful else ""
         said.append(f"{unknown} of {n} spots fit none of the phases.{doubt}")
     n_twice = int(match.is_twice.sum())
     if n_twice:
