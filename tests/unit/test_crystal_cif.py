@@ -106,7 +106,7 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
      ("_space_group_name_H-M_alt 'F m -3 m'\n", "", "no space group"),
      ("'F m -3 m'", "'Q m'", "not a space group"),
      ("0 0 0\n", "0 ? 0\n", "three fractions"),
-     ("Li+1", "Qq", "not an element"),
+     ("Li+1", "Qq", "not an element. Name one in _atom_site_type_symbol"),
      ("0.5 0.5 0.5\n", "0 0 0\n", "share the place"),
      ("_atom_site_fract_y\n", "_atom_site_fract_q\n", "1 to 5000 rows")],
 )  # fmt: skip

@@ -203,7 +203,12 @@ def test_pickled_numpy_file_is_not_loaded(tmp_path: Path) -> None:
 
 
 def test_file_named_wrongly_is_not_read(tmp_path: Path) -> None:
-    for name, text in (("image.dm3", b"no tags at all here"), ("image.tif", b"\x89PNG\r\n\x1a\n"), ("image.xyz", b"?")):
+    for name, text in (
+        ("image.dm3", b"no tags at all here"),
+        ("scan.blo", b"IMG?"),
+        ("image.tif", b"\x89PNG\r\n\x1a\n"),
+        ("image.xyz", b"?"),
+    ):
         path = tmp_path / name
         path.write_bytes(text)
         with pytest.raises(errors.UnsupportedFileError, match=r"does not begin like|are not read"):

@@ -94,6 +94,8 @@ def test_empty_scan_and_annulus_off_the_detector_are_refused() -> None:
     counts, _ = disk_scan()
     with pytest.raises(CalibrationError, match="--annulus-inv-a"):
         survey_scan(scan_of(counts), annulus_inv_a=(3.0, 4.0))
+    with pytest.raises(CalibrationError, match=r"LO < HI, got 0\.3,0\.2"):
+        survey_scan(scan_of(counts), annulus_inv_a=(0.3, 0.2))
     lit_once = np.zeros((1, 2, 32, 32))
     lit_once[0, 0, 16, 16] = np.nan
     with pytest.raises((CalibrationError, DataError)):

@@ -63,7 +63,7 @@ def info(
         typer.echo(f"  axis     {axis.name or '?':4} {axis.size:6d}  {_scale_text(axis.scale, axis.unit)}")
     typer.echo(f"  energy   {'not stated' if found.energy_kev is None else f'{found.energy_kev:g} keV'}")
     for what, option in found.missing:
-        mark, advice = ("unknown", "not needed; pass") if option in _MAY_STAY_UNKNOWN else ("missing", "pass")
+        mark, advice = ("unknown", "not needed; to state it,") if option in _MAY_STAY_UNKNOWN else ("missing", "pass")
         typer.echo(f"  {mark}  {what}: {advice} {option}")
     if any(option == "--pixel-size-a" for _, option in found.missing):
         typer.echo("  note     If this is a diffraction pattern, map it with --kind scan --step-inv-a instead.")

@@ -179,7 +179,7 @@ def _element(symbol: str) -> str:
     for candidate in (name, name[:1]):
         if _is_element(candidate):
             return candidate
-    raise CrystalError(f"{symbol!r} is not an element.")
+    raise CrystalError(f"{symbol!r} is not an element. Name one in _atom_site_type_symbol, such as Ni or O2-.")
 
 
 def _element_of_label(label: str) -> str:

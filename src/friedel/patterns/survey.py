@@ -200,6 +200,11 @@ def _sum_block(start: int, patterns: AnyArray, *, mask: BoolArray) -> FloatArray
 
 
 def _ring(scan: PatternScan, annulus_inv_a: tuple[float, float]) -> BoolArray:
+    if not 0.0 <= annulus_inv_a[0] < annulus_inv_a[1]:
+        raise CalibrationError(
+            f"The annulus must be LO,HI in 1/Å with 0 <= LO < HI, got {annulus_inv_a[0]:g},{annulus_inv_a[1]:g}. "
+            "Mend --annulus-inv-a."
+        )
     radius = scan.grid.radius_inv_a(scan.pattern_shape)
     mask = (radius >= annulus_inv_a[0]) & (radius <= annulus_inv_a[1])
     if scan.valid is not None:

@@ -68,7 +68,7 @@ def find_format(path: Path) -> Format:
         raise TruncatedFileError(path, "it is empty", COPY_AGAIN)
     if found.magic and not head.startswith(found.magic):
         raise UnsupportedFileError(
-            path, f"it is named {suffix} but does not begin like a {found.name} file", "Give it its right suffix."
+            path, f"it is named {suffix} but does not begin like one ({found.name})", "Give it its right suffix."
         )
     return found
 
