@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from asking import ask, error_of
+from typer.testing import CliRunner
 
+from friedel.cli.main import app
 from friedel.cli.map import map_command
 from friedel.core.errors import FileError, FileNotPermittedError
 from friedel.nets.cards import find_card
 from friedel.pipeline.recipe import parse_recipe
-from friedel.web.recipes import _OPTIONS, checked_recipe, command_of
+from friedel.web.recipes import _OPTIONS, changes, checked_recipe, command_of
 from friedel.web.roots import Roots
 from friedel.web.security import Access
 
@@ -106,6 +108,33 @@ def test_every_setting_that_the_command_line_takes_is_written_by_its_option() ->
     keys = set(re.findall(r'^ +"([a-z0-9_.]+)": ', inspect.getsource(map_command), re.MULTILINE)) - {"phases"}
     assert {"seed", "read.kind", "scan.neighbours"} <= keys
     assert keys == set(_OPTIONS)
+
+
+def test_a_copied_command_makes_the_same_recipe_to_the_last_digit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third, made = 1.0 / 3.0, []
+    values: dict[str, Any] = {
+        "input": str(tmp_path / "scan.mib"),
+        "phases": ["nmc811-o3", "lif"],
+        "min_probability": third,
+        "seed": 3,
+        "read": {"kind": "scan", "energy_kev": 100 * third, "step_inv_a": third, "centre_px": [63 + third, 64.0],
+                 "scan_shape": [7, 9], "scan_step_nm": third, "pixel_size_a": third, "frame_time_s": third,
+                 "dose_rate_e_per_a2_s": third, "frames": [1, 5]},
+        "region": {"roi": [[0, 4], [1, 5]], "roi_mask": str(tmp_path / "mask.png"),
+                   "strain_reference": [[0, 2], [1, 3]]},
+        "scan": {"annulus_inv_a": [third, 2 * third], "template": "counts", "denoise": "none", "neighbours": True,
+                 "lookalikes": f"nio,{tmp_path / 'mine.cif'}"},
+        "micrograph": {"detector": "net"},
+    }  # fmt: skip
+    (tmp_path / "scan.mib").write_bytes(b"")
+    recipe = parse_recipe(values)
+    assert set(changes(recipe)) == set(_OPTIONS)
+    monkeypatch.setattr("friedel.cli.map._run", lambda recipe, *args, **kwargs: made.append(recipe))
+    done = CliRunner().invoke(app, shlex.split(command_of(recipe, tmp_path / "run"))[1:])
+    assert done.exit_code == 0, done.output
+    assert made == [recipe]
 
 
 def test_a_copied_command_has_the_option_of_every_setting(tmp_path: Path) -> None:

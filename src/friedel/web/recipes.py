@@ -14,7 +14,7 @@ from friedel.web.roots import Roots
 
 
 def _pair(value: Any) -> str:
-    return ",".join(f"{v:.10g}" if isinstance(v, float) else str(v) for v in value)
+    return ",".join(map(str, value))
 
 
 def _rectangle(value: Any) -> str:
