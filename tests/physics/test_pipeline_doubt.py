@@ -41,6 +41,18 @@ def test_crystal_that_fits_only_a_bent_scale_is_refused_and_told(nmc811_scan: fr
     assert any("more than the calibration allows" in warning for warning in result.warnings)
 
 
+def test_name_that_rests_on_a_few_of_many_spots_is_doubted(nmc811_scan: fr.PatternScan) -> None:
+    phases = fr.load_phases(["nmc811-o3"])
+    result = fr.analyse_scan(nmc811_scan, phases, fr.ScanOptions(template="lattice"))
+    assert isinstance(result.found, LatticeFindings)
+    assert not any("doubt what is named" in warning for warning in result.warnings)
+    n = len(result.spots)
+    evidence = replace(result.found.evidence, spot_phase=np.where(np.arange(n) < 0.2 * n, 0, -1))
+    found = replace(result.found, evidence=evidence)
+    said = scan_warnings(result.survey, result.spots, found, None, phases.names, stored_relative_sigma=0.005)
+    assert any("doubt what is named" in warning for warning in said)
+
+
 def test_right_crystal_keeps_its_map(nmc811_scan: fr.PatternScan) -> None:
     result = fr.analyse_scan(nmc811_scan, fr.load_phases(["nmc811-o3"]), fr.ScanOptions(template="lattice"))
     assert isinstance(result.found, LatticeFindings)

@@ -266,6 +266,8 @@ def _about_fit(found: LatticeFindings | CountFindings, n_spots: int) -> list[str
     left = int((found.spot_phase < 0).sum())
     if n_spots and left > _MANY_UNEXPLAINED * n_spots:
         hint = _scale_hint(left, n_spots)
+        if n_spots > left > n_spots / 2:
+            hint += " A few of many spots fit almost any phase: doubt what is named."
         out.append(f"{left} of {n_spots} spots are explained by none of the candidate phases.{hint}")
     if found.refused is not None:
         out.append(
