@@ -75,6 +75,10 @@ def test_what_was_taken_for_a_lookalike_is_told() -> None:
     n, n_positions = map(int, re.findall(r"at (\d+) of (\d+) positions", told[0])[0])
     assert n == pytest.approx(IS_SPINEL.sum(), abs=1)
     assert n_positions == len(CRYSTALS)
+    there = mapped("counts", "auto").is_lookalike
+    assert there is not None
+    assert there.sum() == n
+    assert there[IS_SPINEL].sum() >= n - 1
     assert not any("limn2o4" in w for w in mapped("counts", "none").warnings)
 
 

@@ -117,6 +117,15 @@ def test_without_a_reference_strain_is_that_against_the_file() -> None:
     assert result.phase_map.valid.shape == maps.d_a.shape[:2]
 
 
+def test_a_phase_is_not_alone_where_a_lookalike_is_likely() -> None:
+    result, maps = measured(CATHODE, half_strained(CATHODE, 1, (0, 0, 1)), "hexagon", None)
+    beside = np.zeros(SHAPE, dtype=bool)
+    beside[2, 3:6] = True
+    fewer = measure_strain(replace(result, is_lookalike=beside), CATHODE)
+    assert np.isfinite(maps.d_a[..., 1]).all()
+    assert np.array_equal(np.isfinite(fewer.d_a[..., 1]), ~beside)
+
+
 def test_a_reference_without_the_phase_is_told_and_gives_no_strain() -> None:
     scan = half_strained(CATHODE, 1, (0, 0, 1))
     dark = np.array(scan.data)

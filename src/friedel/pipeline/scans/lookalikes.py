@@ -50,9 +50,14 @@ def sought_phases(phases: PhaseSet, options: ScanOptions, template: Template) ->
     return PhaseSet((*phases.crystals, *added), tuple(weights / weights.sum()))
 
 
+def are_likely(sought: FloatArray, n_asked: int) -> BoolArray:
+    """Which look-alikes are likely where (n, L), given the presence (n, P) of all that was sought."""
+    return np.asarray(sought[:, n_asked:] >= 0.5)
+
+
 def lookalike_warnings(sought: PhaseSet, n_asked: int, presence: FloatArray, valid: BoolArray) -> tuple[str, ...]:
     """Tell of look-alikes that are likely somewhere, given the presence (n, P) of all that was sought."""
-    found = (presence[valid.ravel(), n_asked:] >= 0.5).sum(axis=0)
+    found = are_likely(presence[valid.ravel()], n_asked).sum(axis=0)
     return tuple(
         f"{name}, which is not among the phases, is likely at {n} of {int(valid.sum())} positions; where none of the "
         "phases is likely beside it, the map says none. Add it to --phases to map it."

@@ -162,6 +162,8 @@ class ScanResult:
         The map with the say of neighbours, where that was asked for.
     lookalikes
         Names of the phases that were sought beside those of the map.
+    is_lookalike
+        Where one of those is likely (ry, rx), beside a phase of the map or alone.
     """
 
     phase_map: PhaseMap
@@ -173,6 +175,7 @@ class ScanResult:
     denoiser: ScanDenoiser | None = None
     smoothed: SmoothedMap | None = None
     lookalikes: tuple[str, ...] = ()
+    is_lookalike: BoolArray | None = None
 
 
 def scan_warnings(

@@ -41,7 +41,7 @@ from friedel.pipeline.scans.counts import (
     take_sample,
 )
 from friedel.pipeline.scans.joined import are_along, join_evidence, judge_hexagons, presence_of_hexagons
-from friedel.pipeline.scans.lookalikes import Findings, asked_alone, lookalike_warnings, sought_phases
+from friedel.pipeline.scans.lookalikes import Findings, are_likely, asked_alone, lookalike_warnings, sought_phases
 from friedel.pipeline.scans.neighbours import with_neighbours
 from friedel.pipeline.scans.result import (
     LatticeFindings,
@@ -231,8 +231,11 @@ def _result(
         *lookalike_warnings(sought, n, judged.presence, survey.valid),
     )
     phase_map = PhaseMap(phases.names, np.clip(shown, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
-    names = sought.names[n:]
-    return ScanResult(phase_map, survey, judged.spots, annulus, found, warnings, denoiser, lookalikes=names)
+    beside = np.asarray(are_likely(judged.presence, n).any(axis=1)).reshape(scan.scan_shape)
+    return ScanResult(
+        phase_map, survey, judged.spots, annulus, found, warnings, denoiser, lookalikes=sought.names[n:],
+        is_lookalike=beside,
+    )  # fmt: skip
 
 
 def find_scan_spots(

@@ -145,8 +145,8 @@ def measure_strain(
     """Measure spacings and strain of every phase at the positions where it alone is present.
 
     Along each zone axis the net is fitted to the spots of each position (``fit_nets``). Two phases at one position
-    share spots, so that neither is measured there. Against a reference only positions along the zone axis that most of
-    the phase has in it are compared.
+    share spots, so that neither is measured there, nor is a phase with a look-alike that was sought. Against a
+    reference only positions along the zone axis that most of the phase has in it are compared.
 
     Parameters
     ----------
@@ -160,10 +160,12 @@ def measure_strain(
     pmap, names = result.phase_map, []
     labels, n_phases = pmap.labels(min_probability).ravel(), len(phases.crystals)
     maps = _Columns.empty(len(labels), n_phases)
+    is_alone = np.ones(len(labels), dtype=bool) if result.is_lookalike is None else ~result.is_lookalike.ravel()
     inside = np.zeros(len(labels), dtype=bool) if reference is None else reference.ravel()
     found: list[PhaseSpacing] = []
     for p, crystal in enumerate(phases.crystals):
-        zones = _fit_zones(result, crystal, p, np.flatnonzero(labels == np.uint32(1) << np.uint32(p)))
+        rows = np.flatnonzero(is_alone & (labels == np.uint32(1) << np.uint32(p)))
+        zones = _fit_zones(result, crystal, p, rows)
         if not zones:
             continue
         compared = _reference_of(zones, inside)
