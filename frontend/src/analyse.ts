@@ -23,6 +23,7 @@ export const colourOf = (index: number): string => COLOURS[index] ?? `hsl(${(ind
 export function analysePanel(): HTMLElement {
   on("file", showFile);
   on("recipe", showRecipe);
+  for (const moved of ["file", "probe", "square", "frame"] as const) on(moved, () => fill(found));
   search.oninput = showMatches;
   search.onkeydown = (event) => { if (event.key === "Enter") matches.querySelector<HTMLButtonElement>("button")?.click(); };
   void get<Phase[]>("phases").then((all) => { library = all; showMatches(); showRecipe(); }).catch((error: Error) => say(error.message));
@@ -174,18 +175,18 @@ function previewButton(): HTMLButtonElement {
 
 async function preview(recipe: RecipeValues): Promise<void> {
   const file = state.file!;
+  const place = (): string => JSON.stringify([state.file?.id, state.probe, state.square, state.frame]);
+  const asked = place();
   fill(found, h("p", { className: "quiet" }, "Looking …"));
   try {
-    if (file.kind === "scan") {
-      const [y, x] = state.probe;
-      const frame = await postFrame(`open/${file.id}/preview`, { recipe, y, x });
-      if (frame) showPattern(frame, y, x);
-    } else {
-      const frame = await postFrame(`open/${file.id}/preview`, { recipe, ...state.square, frame: state.frame });
-      if (frame) showSquare(frame, recipe);
-    }
+    const [y, x] = state.probe;
+    const where = file.kind === "scan" ? { y, x } : { ...state.square, frame: state.frame };
+    const frame = await postFrame(`open/${file.id}/preview`, { recipe, ...where });
+    if (!frame || place() !== asked) return; // the answer is for a place that is no longer shown
+    if (file.kind === "scan") showPattern(frame, y, x);
+    else showSquare(frame, recipe);
   } catch (error) {
-    fill(found, h("p", { className: "warning" }, (error as Error).message));
+    if (place() === asked) fill(found, h("p", { className: "warning" }, (error as Error).message));
   }
 }
 

@@ -194,6 +194,16 @@ def test_a_preview_names_what_is_at_the_probe(page: Any) -> None:
     assert "nmc811-o3" in page.inner_text(".found .bars")
 
 
+def test_a_preview_goes_when_another_place_or_file_is_shown(page: Any) -> None:
+    open_scan(page)
+    choose(page, "nmc811-o3")
+    for move_on in (lambda: page.press(IMAGE, "ArrowRight"), lambda: page.click(".entry:has-text('lif.mrc')")):
+        page.click("text=Preview this place")
+        page.wait_for_selector(".found .bars", timeout=120_000)
+        move_on()
+        page.wait_for_selector(".found .bars", state="detached")
+
+
 def test_a_square_of_a_micrograph_shows_its_fringes_by_name(page: Any) -> None:
     page.click(".entry:has-text('lif.mrc')")
     page.wait_for_selector("canvas[data-probe]")
