@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 
-from friedel.core.errors import RecipeError
-from friedel.pipeline.recipe import Recipe, dump_recipe, files_of, load_recipe, load_values, parse_recipe, schema
+from friedel.core.errors import CrystalError, RecipeError
+from friedel.pipeline.recipe import (
+    Recipe,
+    dump_recipe,
+    files_of,
+    load_recipe,
+    load_values,
+    parse_recipe,
+    phases_of,
+    schema,
+)
 
 PLAIN: dict[str, Any] = {"input": "scan.zarr", "phases": ["lif", "li2o"]}
 
@@ -114,6 +123,14 @@ def test_paths_in_a_file_are_relative_to_it_and_names_of_phases_are_not_paths(tm
     assert recipe.scan.denoise == str(folder.resolve() / "mine.onnx")
     assert recipe.micrograph.segmenter == "denoiser"
     assert files_of(recipe) == (recipe.input, *recipe.phases[1:], recipe.scan.lookalikes[4:], recipe.region.roi_mask)
+
+
+def test_wrong_names_of_phases_and_lookalikes_are_told_before_anything_is_done() -> None:
+    assert phases_of(parse_recipe(PLAIN)).names == ("lif", "li2o")
+    assert phases_of(parse_recipe({**PLAIN, "scan": {"lookalikes": "nio"}})).names == ("lif", "li2o")
+    for scan, phases in (({"lookalikes": "nix"}, ["lif"]), ({"lookalikes": "nio, lif"}, ["lif"]), ({}, ["lifx"])):
+        with pytest.raises(CrystalError):
+            phases_of(parse_recipe({**PLAIN, "phases": phases, "scan": scan}))
 
 
 def test_broken_missing_and_huge_files_are_recipe_errors(tmp_path: Path) -> None:

@@ -53,13 +53,13 @@ def map_many(
     A phase that is not known is an error of all of them, and nothing is begun. Options in ``passed`` that none of the
     files takes are told.
     """
-    from friedel.crystal import load_phases
     from friedel.pipeline.batches.batch import folder_names, run_batch
     from friedel.pipeline.batches.report import write_batch
+    from friedel.pipeline.recipe import phases_of
 
     absolute = [Path(path).absolute() for path in paths]
     recipes = {name: recipe_for(path) for name, path in zip(folder_names(absolute), paths, strict=True)}
-    load_phases(next(iter(recipes.values())).phases)
+    phases_of(next(iter(recipes.values())))
     with progress_bars(quiet=quiet or as_json) as progress:
 
         def tell(entry: BatchEntry, done: int, total: int) -> None:

@@ -36,12 +36,10 @@ def new(
 @app.command()
 def check(path: Annotated[Path, typer.Argument(help="Recipe to check.")]) -> None:
     """Check a recipe: every key, type and range, and that its phases exist."""
-    from friedel.crystal import load_phases
-    from friedel.pipeline.recipe import load_recipe
+    from friedel.pipeline.recipe import load_recipe, phases_of
 
     with friendly_errors(debug=False):
-        recipe = load_recipe(path)
-        load_phases(recipe.phases)
+        phases_of(load_recipe(path))
         typer.echo(f"{path}: good")
 
 

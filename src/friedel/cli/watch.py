@@ -39,8 +39,8 @@ def watch_command(
 ) -> None:
     """Map files as they appear in a folder, until Ctrl-C; the same command goes on where it was."""
     with friendly_errors(debug=debug, go_on=BY_ITSELF):
-        from friedel.crystal import load_phases
         from friedel.pipeline.batches.watch import WatchOptions, watch
+        from friedel.pipeline.recipe import phases_of
 
         settings = calibrated(
             calibration,
@@ -48,7 +48,7 @@ def watch_command(
              "read.step_inv_a": step_inv_a, "read.scan_shape": int_pair(scan_shape),
              "read.pixel_size_a": pixel_size_a},
         )  # fmt: skip
-        load_phases(make_recipe(str(folder), recipe, settings).phases)  # a wrong name is wrong for every file
+        phases_of(make_recipe(str(folder), recipe, settings))  # a wrong name is wrong for every file
         looks = max(2, math.ceil(settle_s / poll_s) + 1)
         how = WatchOptions(poll_s, looks, max(looks, math.ceil(60.0 / poll_s)))
 

@@ -12,10 +12,11 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from friedel.core.errors import FriedelError, RecipeError
-from friedel.crystal import is_cif_path
+from friedel.crystal import PhaseSet, is_cif_path, load_phases
 from friedel.identify.grains.components import ComponentOptions
 from friedel.io import ReadOptions
 from friedel.nets.cards import card_beside
+from friedel.pipeline.scans.lookalikes import sought_phases
 from friedel.pipeline.scans.result import ScanOptions
 from friedel.pipeline.series.options import SeriesOptions
 
@@ -115,6 +116,20 @@ def with_full_paths(recipe: Recipe, folder: Path) -> Recipe:
     if recipe.region.roi_mask is not None:
         changes["region"] = recipe.region.model_copy(update={"roi_mask": str(folder / recipe.region.roi_mask)})
     return recipe.model_copy(update=changes)
+
+
+def phases_of(recipe: Recipe) -> PhaseSet:
+    """Load the phases of a recipe, and try the look-alikes that it names: a wrong name is told before hours are spent.
+
+    Raises
+    ------
+    CrystalError, FileError
+        If one is unknown or cannot be read, or is both a phase and a look-alike.
+    """
+    phases = load_phases(recipe.phases)
+    if recipe.scan.lookalikes != "auto":
+        sought_phases(phases, recipe.scan, "counts")
+    return phases
 
 
 def files_of(recipe: Recipe) -> tuple[str, ...]:

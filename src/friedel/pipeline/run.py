@@ -11,7 +11,7 @@ import numpy as np
 from friedel.core.arrays import AnyArray
 from friedel.core.errors import naming
 from friedel.core.images import Micrograph, MicrographSeries, PatternScan
-from friedel.crystal import PhaseSet, load_phases
+from friedel.crystal import PhaseSet
 from friedel.identify.grains.table import component_of_spots
 from friedel.identify.hexagons.presence import ring_owners
 from friedel.io import read
@@ -21,7 +21,7 @@ from friedel.patterns.survey import virtual_image
 from friedel.pipeline.micrographs.report import micrograph_sections
 from friedel.pipeline.micrographs.road import analyse_region
 from friedel.pipeline.progress import Progress
-from friedel.pipeline.recipe import Recipe, dump_recipe, files_of
+from friedel.pipeline.recipe import Recipe, dump_recipe, files_of, phases_of
 from friedel.pipeline.region import crop_scan, find_region
 from friedel.pipeline.runs.files import Summary, plain_values
 from friedel.pipeline.runs.folder import RunFolder, open_run
@@ -86,7 +86,7 @@ def run_recipe(
     options = options or RunOptions()
     clock = Clock()
     toml = dump_recipe(recipe)
-    phases = load_phases(recipe.phases)
+    phases = phases_of(recipe)
     inputs = _input_hashes(recipe, progress)
     provenance = collect_provenance(toml, inputs, seed=recipe.seed, command=options.command)
     key = {"recipe": sha256_of_text(toml), "friedel": provenance.versions.get("friedel", "")}
