@@ -50,9 +50,9 @@ def sought_phases(phases: PhaseSet, options: ScanOptions, template: Template) ->
     return PhaseSet((*phases.crystals, *added), tuple(weights / weights.sum()))
 
 
-def are_likely(sought: FloatArray, n_asked: int) -> BoolArray:
+def are_likely(presence: FloatArray, n_asked: int) -> BoolArray:
     """Which look-alikes are likely where (n, L), given the presence (n, P) of all that was sought."""
-    return np.asarray(sought[:, n_asked:] >= 0.5)
+    return np.asarray(presence[:, n_asked:] >= 0.5)
 
 
 def lookalike_warnings(sought: PhaseSet, n_asked: int, presence: FloatArray, valid: BoolArray) -> tuple[str, ...]:
