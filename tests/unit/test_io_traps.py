@@ -202,6 +202,11 @@ def test_pickled_numpy_file_is_not_loaded(tmp_path: Path) -> None:
     fails(path, errors.UnsupportedFileError, "type object")
 
 
+def test_a_structure_is_no_data_and_belongs_among_the_phases(tmp_path: Path) -> None:
+    (tmp_path / "lif.cif").write_text("data_lif")
+    fails(tmp_path / "lif.cif", errors.UnsupportedFileError, "among the phases")
+
+
 def test_file_named_wrongly_is_not_read(tmp_path: Path) -> None:
     for name, text in (
         ("image.dm3", b"no tags at all here"),

@@ -57,7 +57,10 @@ def require_finite(array: AnyArray, *, name: str) -> None:
         return
     bad = int(array.size - np.count_nonzero(np.isfinite(array)))
     if bad:
-        raise DataError(f"{name} has {bad} values of {array.size} that are NaN or infinite. Mask or repair them first.")
+        raise DataError(
+            f"{name} has {bad} values of {array.size} that are NaN or infinite. Replace them, "
+            "by the median of the others for instance, or cut them off."
+        )
 
 
 def require_camera_values(largest: float, spread: float) -> None:

@@ -45,6 +45,7 @@ _HINTS = {
     ".zip": "Unpack it first, and name the file inside.",
     ".npz": "Save the one array in it as .npy.",
     ".emi": "Name the .ser file that lies beside it.",
+    ".cif": "It holds a structure: name it among the phases.",
     ".hdr": "Name the .mib file that lies beside it.",
     ".seq": "Save it as .mrc or .tif in the DE software.",
 }

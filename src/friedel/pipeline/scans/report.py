@@ -25,7 +25,7 @@ from friedel.report.style import png_of
 from friedel.report.tables import Table, mixture_table
 
 #: Positions shown at most, and of how many the denoised pattern is shown as well.
-_MAX_EXAMPLES, _MAX_DENOISED = 6, 3
+_MAX_EXAMPLES, _MAX_DENOISED = 6, 4
 _HEXAGON_METHOD = (
     "Hexagons: two spots define a regular hexagon about the beam; vertices within a tolerance are matched (RANSAC, "
     "after Lo and Su), and a hexagon is kept if fewer than the stated number are expected among random spots. Phases: "
@@ -52,7 +52,9 @@ _COUNT_METHOD = (
 def scan_sections(result: ScanResult, region: Region, whole_annular: AnyArray, min_probability: float) -> list[Section]:
     """Sections of the report: maps, evidence, tables."""
     if result.phase_map.valid.size == 1:
-        pattern = Section("The pattern", pictures=(_example(result, 0, 0, "the pattern"), *_spectra(result)))
+        pattern = Section(
+            "The pattern", pictures=(_example(result, 0, 0, "the pattern", min_probability), *_spectra(result))
+        )
         return [pattern, _tables(result, min_probability)]
     return [
         _maps(result, min_probability),
@@ -163,7 +165,7 @@ def _examples(result: ScanResult, min_probability: float) -> Section:
         if label == 0:  # the emptiest of many that are equally sure
             sure -= 0.01 * np.diff(result.spots.offsets).reshape(labels.shape)
         ry, rx = np.unravel_index(int(np.argmax(np.where(pmap.valid & (labels == label), sure, -np.inf))), labels.shape)
-        pictures.append(_example(result, int(ry), int(rx), " + ".join(names) or "none of the phases"))
+        pictures.append(_example(result, int(ry), int(rx), " + ".join(names) or "none of the phases", min_probability))
         if result.denoiser is not None and len(pictures) < 2 * _MAX_DENOISED:
             pictures.append(_denoised(result, result.denoiser, int(ry), int(rx)))
     text = "One position for each combination of phases that occurs, the surest one."
@@ -184,7 +186,7 @@ def _sureness(presence: AnyArray, label: int) -> FloatArray:
     return np.asarray(np.where(bits, presence, 1.0 - presence).min(axis=-1), dtype=np.float64)
 
 
-def _example(result: ScanResult, ry: int, rx: int, what: str) -> Picture:
+def _example(result: ScanResult, ry: int, rx: int, what: str, min_probability: float) -> Picture:
     survey = result.survey
     index = ry * survey.scan.scan_shape[1] + rx
     grid = own_grid(survey, ry, rx)
@@ -192,7 +194,7 @@ def _example(result: ScanResult, ry: int, rx: int, what: str) -> Picture:
     spots = result.spots.of(index)
     ax = plot_pattern(pattern, spots=spots, outlines=outlines_at(result, index), annulus_inv_a=result.annulus_inv_a)
     scores = ", ".join(
-        f"{name} {value:.2f}"
+        f"{name} {presence_text(float(value), min_probability)}"
         for name, value in zip(result.phase_map.phases, result.phase_map.presence[ry, rx], strict=True)
     )
     return Picture(
@@ -200,6 +202,15 @@ def _example(result: ScanResult, ry: int, rx: int, what: str) -> Picture:
         f"Position ({ry}, {rx}): {what}. Presence: {scores}. {len(spots)} spots.",
         f"Diffraction pattern at position {ry}, {rx}",
     )
+
+
+def presence_text(presence: float, min_probability: float) -> str:
+    """Presence in two digits, or in as many more as it takes to see on which side of the threshold it lies."""
+    for digits in range(2, 9):
+        text = f"{presence:.{digits}f}"
+        if (float(text) >= min_probability) == (presence >= min_probability):
+            break
+    return text
 
 
 def _tables(result: ScanResult, min_probability: float) -> Section:
