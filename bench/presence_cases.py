@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
+from unittest.mock import patch
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -27,6 +28,7 @@ from friedel.crystal import (
 )
 from friedel.identify.counts.stacked import may_grow_on
 from friedel.pipeline.scans.counts import CountFindings
+from friedel.pipeline.scans.lookalikes import sought_phases
 from friedel.pipeline.scans.result import ScanOptions
 from friedel.pipeline.scans.road import analyse_scan
 from friedel.simulate.patterns.diffraction import (
@@ -83,6 +85,8 @@ _RELATIVES = (0.016, 0.08)
 #: Reflections by which two crystals are compared, the innermost, how near they lie to be taken for one another, and how
 #: many crystals count as mimics of the candidates.
 _COMPARED, _NEAR, _MIMICS = 6, 0.015, 12
+#: Spread of the strain of a crystal that is no candidate, against its file.
+_FOREIGN_STRAIN = 0.006
 #: Spread of each lattice between positions: little in most samples, much where a battery is charged unevenly.
 _UNREST = (0.0005, 0.006)
 #: What a pattern shows: nothing, a crystal that is no candidate, one candidate, or two along the beam.
@@ -181,10 +185,19 @@ def _forbidden(crystal: Crystal) -> Array:
     return np.array(kept, dtype=np.int64).reshape(-1, 3)
 
 
-def strained(crystal: Crystal, strain: float) -> Crystal:
-    """Scale a crystal so that its reciprocal lengths grow by ``strain``."""
+def strained(crystal: Crystal, strain: float, axial: float = 0.0) -> Crystal:
+    """Scale a crystal so that its reciprocal lengths grow by ``strain``, and those along its unique axis c by more."""
     a, b, c, alpha, beta, gamma = crystal.cell
-    return replace(crystal, cell=(a / (1.0 + strain), b / (1.0 + strain), c / (1.0 + strain), alpha, beta, gamma))
+    along = (1.0 + strain) * (1.0 + (axial if crystal.unique_axis.any() else 0.0))
+    return replace(crystal, cell=(a / (1.0 + strain), b / (1.0 + strain), c / along, alpha, beta, gamma))
+
+
+def _states(crystal: Crystal, rng: np.random.Generator) -> tuple[Crystal, ...]:
+    """Draw the lattices that one phase has in a sample: mostly one, at times two, as where charge is uneven."""
+    n = 1 + int(rng.random() < 0.25)
+    iso = np.clip(0.004 * rng.standard_t(4, n), -0.015, 0.015)
+    axial = np.clip(rng.choice([0.003, 0.015]) * rng.standard_t(4) + 0.005 * rng.normal(0.0, 1.0, n), -0.05, 0.05)
+    return tuple(strained(crystal, float(e), float(x)) for e, x in zip(iso, axial, strict=True))
 
 
 def draw_frame(crystal: Crystal, near_zone: bool, textured: bool, rng: np.random.Generator) -> Array:
@@ -208,8 +221,8 @@ class Sample:
 
     Parameters
     ----------
-    crystals, foreign
-        Candidates as they are strained in this sample, and the crystals in it that are no candidates.
+    states, foreign
+        Candidates as they are strained in this sample, one or two of each, and the crystals in it that are none.
     odds
         Of none, a foreign crystal, one candidate and two along the beam.
     weights
@@ -224,7 +237,7 @@ class Sample:
         Whether all crystals lie along their six-fold zones, as in a cathode seen along its layers.
     """
 
-    crystals: tuple[Crystal, ...]
+    states: tuple[tuple[Crystal, ...], ...]
     foreign: tuple[Crystal, ...]
     odds: Array
     weights: Array
@@ -236,21 +249,23 @@ class Sample:
     textured: bool
 
 
-def draw_sample(setting: Setting, textured: bool, rng: np.random.Generator) -> Sample:
+def draw_sample(setting: Setting, lookalikes: tuple[Crystal, ...], textured: bool, rng: np.random.Generator) -> Sample:
     """Draw what a scan shares.
 
-    Of foreign crystals more than half are relatives of a candidate, of its structure with other lattice parameters, as
-    alloys and other oxides are: the commonest mimics. Of the others every second shares many spacings with a candidate.
+    Of foreign crystals half are relatives of a candidate, of its structure with other lattice parameters, as alloys and
+    other oxides are: the commonest mimics. The others are any, those that share many spacings with a candidate, and the
+    look-alikes that are sought, in equal parts.
     """
     own = setting.phases.crystals
-    crystals = tuple(strained(c, float(np.clip(0.004 * rng.standard_t(4), -0.015, 0.015))) for c in own)
+    states = tuple(_states(crystal, rng) for crystal in own)
     relative = own[rng.integers(len(own))]
     off = float(rng.choice([-1.0, 1.0]) * np.exp(rng.uniform(*np.log(_RELATIVES))))
-    others = tuple(group[rng.integers(len(group))] for group in (setting.foreign, setting.mimics))
+    groups = [group for group in (setting.foreign, setting.mimics, lookalikes) if group]
+    others = tuple(group[rng.integers(len(group))] for group in groups)
     foreign = (strained(relative, off),) if rng.random() < 0.35 else (*others, strained(relative, off))
     odds = rng.dirichlet([0.6, 1.0, 2.0, 1.0]) if rng.random() < 0.8 else np.array([0.2, 0.8, 0.0, 0.0])
     return Sample(
-        crystals,
+        states,
         foreign,
         odds,
         rng.dirichlet(np.full(len(own), 1.5)),
@@ -263,15 +278,20 @@ def draw_sample(setting: Setting, textured: bool, rng: np.random.Generator) -> S
     )
 
 
-def draw_pattern(setting: Setting, sample: Sample, rng: np.random.Generator) -> tuple[Array, tuple[int, ...], int]:
-    """Counts, the phases that are there, and which of ``SHOWN`` it is."""
+def draw_pattern(
+    setting: Setting, sample: Sample, sought: PhaseSet, rng: np.random.Generator
+) -> tuple[Array, list[bool], int]:
+    """Counts, which of the phases sought are there (P,), and which of ``SHOWN`` it is."""
     what = SHOWN[shown_index := int(rng.choice(4, p=sample.odds))]
     n_there = {"one": 1, "two": 2}.get(what, 0)
     weights = 0.98 * sample.weights + 0.02 / len(sample.weights)
     there = tuple(sorted(int(i) for i in rng.choice(len(weights), n_there, replace=False, p=weights / weights.sum())))
-    shown = [sample.crystals[i] for i in there]
+    shown = [sample.states[i][rng.integers(len(sample.states[i]))] for i in there]
+    is_there = [p in there for p in range(len(sought))]
     if what == "foreign":
-        shown = [sample.foreign[rng.integers(len(sample.foreign))]]
+        foreign = sample.foreign[rng.integers(len(sample.foreign))]
+        shown = [strained(foreign, float(np.clip(_FOREIGN_STRAIN * rng.standard_t(4), -0.015, 0.015)))]
+        is_there = [p >= len(weights) and _is_same(foreign, c) for p, c in enumerate(sought.crystals)]
     thickness = float(np.exp(rng.uniform(np.log(30.0), np.log(400.0))))
     near = bool(rng.random() < 0.6) or sample.textured
     share = rng.uniform(0.2, 0.8)
@@ -290,7 +310,7 @@ def draw_pattern(setting: Setting, sample: Sample, rng: np.random.Generator) -> 
     dose = sample.dose * float(np.exp(rng.normal(0.0, 0.1)))
     noise = Noise(dose, halo_share=sample.halo, halo_width_inv_a=rng.uniform(0.08, 0.2), amorphous_share=film)
     drawn = render(column, setting.grid, _SHAPE, SpotShape.of(setting.beam, sample.blur_px))
-    return expose(drawn, noise, setting.grid, rng), there, shown_index
+    return expose(drawn, noise, setting.grid, rng), is_there, shown_index
 
 
 def draw_scan(
@@ -298,27 +318,34 @@ def draw_scan(
 ) -> tuple[PatternScan, Array, Array]:
     """Draw a scan with the scale that its file would state, what is there (n, P), and which of ``SHOWN`` that is (n,).
 
-    The scale is off by as much as its calibration says.
+    The scale is off by as much as its calibration says. Look-alikes that are sought follow the candidates.
     """
     setting = Setting.of(names, index)
+    sought = sought_beside(names)
     rng = np.random.default_rng([seed, index, which])
-    sample = draw_sample(setting, textured, rng)
+    sample = draw_sample(setting, sought.crystals[len(names) :], textured, rng)
     sigma = float(rng.choice([0.003, 0.005, 0.015]))
     step = setting.grid.step_inv_a[0] * (1.0 + rng.normal(0.0, sigma))
     true = replace(setting, grid=replace(setting.grid, step_inv_a=(step, step)))
-    drawn = [draw_pattern(true, sample, rng) for _ in range(PATTERNS)]
+    drawn = [draw_pattern(true, sample, sought, rng) for _ in range(PATTERNS)]
     believed = replace(setting.grid, source="user", relative_sigma=sigma)
     scan = PatternScan(np.stack([row[0] for row in drawn])[:, None], believed, None, setting.beam)
-    there = np.array([[p in row[1] for p in range(len(names))] for row in drawn])
-    return scan, there, np.array([row[2] for row in drawn])
+    return scan, np.array([row[1] for row in drawn]), np.array([row[2] for row in drawn])
+
+
+@lru_cache(maxsize=1)
+def sought_beside(names: tuple[str, ...]) -> PhaseSet:
+    """Return the candidates, and the look-alikes that a map seeks beside them."""
+    return sought_phases(load_phases(names), ScanOptions(), "counts")
 
 
 def weigh(scan: PatternScan, phases: PhaseSet) -> Array:
-    """Features (n, H, F) of every explanation of the patterns of a scan.
+    """Features (n, H, F) of every explanation of the patterns of a scan, those by look-alikes included.
 
     It is analysed as a user's, so that the decision is learned on what it will see: strains and scale learned from the
-    scan included.
+    scan included. Of look-alikes a map keeps nothing; here they are kept.
     """
-    found = analyse_scan(scan, phases, ScanOptions(template="counts", lookalikes="none")).found
+    with patch("friedel.pipeline.scans.road.asked_alone", lambda found, _: found):
+        found = analyse_scan(scan, phases, ScanOptions(template="counts")).found
     assert isinstance(found, CountFindings)
     return found.evidence.features.astype(np.float32)

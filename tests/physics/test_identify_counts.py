@@ -96,7 +96,7 @@ def test_silicon_is_a_lattice_and_neither_phase(bank: TemplateBank) -> None:
     evidence = weigh(exposed(spots_of(load_phase("si"), (0, 1, 1)), 10_000, 6), bank)
     assert (evidence.foreign > evidence.single.max(axis=1)).all()
     assert presence_of(evidence).mean() < 0.5
-    assert (shipped_judge().posterior(evidence.features)[:, 1:3] < 0.1).all()
+    assert (shipped_judge().posterior(evidence.features)[:, 1:3] < 0.2).all()
 
 
 def test_orientation_is_found(bank: TemplateBank) -> None:

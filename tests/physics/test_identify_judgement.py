@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 from friedel.core.arrays import FloatArray
 from friedel.core.beam import Beam
 from friedel.core.grids import ReciprocalGrid
-from friedel.crystal import load_phases
-from friedel.identify.counts.calibration import learn_strains, likeliest_strains
+from friedel.crystal import Crystal, load_phase, load_phases
+from friedel.identify.counts.calibration import learn_axial, learn_strains, likeliest_axial, likeliest_strains
 from friedel.identify.counts.hypotheses import FEATURES, SharedFacts, hypotheses_of, with_rings
 from friedel.identify.counts.maps import CountMaps, map_counts
 from friedel.identify.counts.matching import CountOptions, weigh_phases
@@ -96,8 +97,79 @@ def test_lattice_of_a_phase_is_learned_from_the_scan(bank: TemplateBank) -> None
     assert strains[0] == 0.0
     assert spread <= 0.002
     np.testing.assert_allclose(
-        bank.strained(strains).g_inv_a[bank.members(1)], bank.g_inv_a[bank.members(1)] * (1 + strains[1])
+        bank.strained(strains, np.zeros(2)).g_inv_a[bank.members(1)], bank.g_inv_a[bank.members(1)] * (1 + strains[1])
     )
+
+
+def stretched(crystal: Crystal, axial: float) -> Crystal:
+    """Lengthen the reciprocal lattice along c."""
+    a, b, c, *angles = crystal.cell
+    return replace(crystal, cell=(a, b, c / (1.0 + axial), angles[0], angles[1], angles[2]))
+
+
+def test_strained_templates_are_those_of_a_strained_cell(bank: TemplateBank) -> None:
+    """Miller indices, whole numbers with the cell of the file, are the same with the strained cell."""
+    strained = bank.strained(np.array([0.0, 0.01]), np.array([0.03, -0.05]))
+    for p, (crystal, iso, axial) in enumerate(((O3, 0.0, 0.03), (O1, 0.01, -0.05))):
+        cells = (crystal, stretched(crystal, axial))
+        hkl = []
+        for templates, cell, scale in ((bank, cells[0], 1.0), (strained, cells[1], 1.0 + iso)):
+            g = np.einsum("tjk,tki->tji", templates.g_inv_a[templates.members(p)], templates.frame[bank.members(p)])
+            hkl.append(g / scale @ cell.direct_basis_a.T)
+        np.testing.assert_allclose(hkl[0], np.rint(hkl[0]), atol=1e-6)
+        np.testing.assert_allclose(hkl[1], hkl[0], atol=1e-6)
+
+
+def test_cubic_crystals_have_no_unique_axis() -> None:
+    assert not load_phase("nio").unique_axis.any()
+    np.testing.assert_allclose(O3.unique_axis, [0.0, 0.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(load_phase("tio2-rutile").unique_axis, [0.0, 0.0, 1.0], atol=1e-12)
+
+
+def test_rhombohedral_axes_have_the_unique_axis_along_their_sum(tmp_path: Path) -> None:
+    """The three-fold axis meets the three edges at one angle; between them lies alpha."""
+    file = tmp_path / "bismuth.cif"
+    file.write_text(
+        "data_bi\n_cell_length_a 4.746\n_cell_length_b 4.746\n_cell_length_c 4.746\n_cell_angle_alpha 57.23\n"
+        "_cell_angle_beta 57.23\n_cell_angle_gamma 57.23\n_space_group_name_H-M_alt 'R -3 m :R'\nloop_\n"
+        "_atom_site_label\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\nBi 0.234 0.234 0.234\n"
+    )
+    crystal = load_phase(file)
+    assert not crystal.is_hexagonal
+    cosines = crystal.direct_basis_a @ crystal.unique_axis / 4.746
+    np.testing.assert_allclose(cosines, np.sqrt((1.0 + 2.0 * np.cos(np.deg2rad(57.23))) / 3.0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("axial", [0.0, -0.03, 0.045])
+def test_distance_of_the_layers_is_learned_from_the_scan(bank: TemplateBank, axial: float) -> None:
+    """Zones that hold c tell of its length; O3, of which there is no pattern, is left as it is."""
+    crystal, zones = stretched(O1, axial), [(1, 0, 0), (1, 1, 0), (2, 1, 0), (1, 0, 1), (1, 1, 1), (2, 1, 1)]
+    shown = [
+        diffract(orient(crystal, uvw, 1.2), BEAM, thickness_a=120.0, rotation_rad=0.3 * i, tilt_mrad=(3.0, -2.0))
+        for i, uvw in enumerate(zones)
+    ]
+    found = learn_axial(maps_of(shown, 20_000), bank, 2, OPTIONS)
+    assert found[1] == pytest.approx(axial, abs=0.006)
+    assert found[0] == 0.0
+
+
+def test_distance_of_the_layers_stays_where_no_zone_tells_of_it(bank: TemplateBank) -> None:
+    found = learn_axial(maps_of([column(0.0, 15.0, i) for i in range(5)], 20_000), bank, 2, OPTIONS)
+    np.testing.assert_allclose(found, 0.0, atol=0.004)
+
+
+def test_axial_strain_that_a_rival_explains_as_well_is_not_taken() -> None:
+    """Ten patterns that the first phase explains; with a strain the second reaches the same, or beats it in few."""
+    values = np.full((9, 10, 2), -5.0)
+    values[:, :, 0] = 40.0
+    values[6, :, 1] = 40.0
+    assert likeliest_axial(values, np.zeros(10)).tolist() == [0.0, 0.0]
+    values[6, :2, 1] = 60.0
+    assert likeliest_axial(values, np.zeros(10)).tolist() == [0.0, 0.0]
+    values[6, 2, 1] = 60.0
+    assert likeliest_axial(values, np.zeros(10)).tolist() == [0.0, pytest.approx(0.04)]
+    values[8, :, 1] = 80.0
+    assert likeliest_axial(values, np.zeros(10)).tolist() == [0.0, 0.0]
 
 
 def test_wrong_lattice_constant_speaks_against_a_phase(bank: TemplateBank) -> None:
@@ -138,7 +210,7 @@ def test_wrong_lattice_says_less_where_lattices_are_uneven(bank: TemplateBank) -
     even, uneven = (
         np.median(
             feature(
-                weigh_phases(maps, bank, PHASES, OPTIONS, SharedFacts(np.zeros(2), spread)).features,
+                weigh_phases(maps, bank, PHASES, OPTIONS, SharedFacts(np.zeros(2), np.zeros(2), spread)).features,
                 "strain evidence",
                 (0,),
             )

@@ -127,6 +127,18 @@ class Crystal:
         """Whether the crystal is trigonal or hexagonal and described on hexagonal axes."""
         return self.crystal_system in ("trigonal", "hexagonal") and abs(self.cell[5] - 120.0) < 0.1
 
+    @property
+    def unique_axis(self) -> FloatArray:
+        """Unit vector (3,) along the axis whose length is free beside the others, 0 where there is not just one.
+
+        It is c of tetragonal and hexagonal crystals, and [111] of trigonal ones on rhombohedral axes.
+        """
+        if self.crystal_system not in ("tetragonal", "trigonal", "hexagonal"):
+            return np.zeros(3)
+        rhombohedral = self.crystal_system == "trigonal" and not self.is_hexagonal
+        axis = self.direct_basis_a.sum(axis=0) if rhombohedral else self.direct_basis_a[2]
+        return np.asarray(axis / np.linalg.norm(axis))
+
     def g_inv_a(self, hkl: object) -> FloatArray:
         """Reciprocal vectors (N, 3) in 1/Å, Cartesian as in ``direct_basis_a``, of Miller indices (N, 3)."""
         return np.asarray(np.asarray(hkl, dtype=np.float64) @ self.reciprocal_basis_inv_a)

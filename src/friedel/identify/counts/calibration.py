@@ -11,7 +11,7 @@ from friedel.identify.counts.free_lattice import free_lattice_evidence
 from friedel.identify.counts.hypotheses import ANY_LATTICE, USUAL_SPREAD
 from friedel.identify.counts.maps import CountMaps
 from friedel.identify.counts.matching import CountOptions, best_of_phases, fit_surest, orientations_of
-from friedel.identify.counts.orientation_fit import Fits
+from friedel.identify.counts.orientation_fit import PLACE_RELATIVE, Fits
 from friedel.identify.counts.template_bank import TemplateBank
 from friedel.identify.lattices.zone_map import (
     Distortion,
@@ -37,6 +37,13 @@ _LATTICE_SIGMA, _LEAST_PATTERNS = 0.01, 3
 #: Spreads of strain that are told apart, and the share of sure patterns that are of mistaken or stacked crystals.
 _SPREADS: FloatArray = 0.001 * np.array([0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0])
 _MISTAKEN = 0.25
+#: Strains along a unique axis, beyond that of the other axes, that are tried, of which the outermost are too large to
+#: be believed; one sigma of what to expect; and by how much, in natural logarithms, one must beat none at all.
+_AXIAL_STEP, _NO_AXIAL = 0.02, 4
+_AXIAL: FloatArray = _AXIAL_STEP * (np.arange(9.0) - _NO_AXIAL)
+AXIAL_SIGMA, _AXIAL_GAIN = 0.02, 4.0
+#: Rounds of least squares with weights of Cauchy's law, and its width in standard deviations.
+_REWEIGHTED, _CAUCHY = 10, 2.0
 #: Orientations of each phase that are refined; the right scale shows in the best.
 _PER_PHASE = 4
 
@@ -94,6 +101,95 @@ def learn_strains(
     )
 
 
+def support_of(
+    maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions, distortion: Distortion,
+    relative_sigma: float,
+) -> float:  # fmt: skip
+    """Log evidence of a distortion: by how much phases beat free lattices with it, less what it costs itself."""
+    loose = replace(options, per_phase=min(options.per_phase, _PER_PHASE))
+    lead = _lead(replace(maps, grid=fitted_grid(maps.grid, distortion)), bank, n_phases, loose)[2]
+    return float(lead[lead > 0].sum()) - 0.5 * distortion.strain(relative_sigma) ** 2
+
+
+def learn_axial(maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions) -> FloatArray:
+    """Further strain that each phase has along its unique axis throughout a scan (P,), 0 where it has none.
+
+    Layers move apart or together by several percent as ions leave them, with hardly a change within the layers. Of a
+    few strains the likeliest is taken, where a pattern shows the phase or anything else; then least squares on the
+    spots that it explains.
+    """
+    unstrained = np.zeros(n_phases)
+    free = np.array([bool(bank.axis[bank.members(p)].any()) for p in range(n_phases)])
+    if not free.any():
+        return unstrained
+    loose = replace(
+        options,
+        strain_sigma=max(_LATTICE_SIGMA, options.strain_sigma),
+        per_phase=min(options.per_phase, _PER_PHASE),
+    )
+    ways, values = orientations_of(bank, n_phases), []
+    for tried in _AXIAL:
+        fits = fit_surest(maps, bank.strained(unstrained, tried * free), n_phases, loose)
+        values.append(fits.log_evidence[best_of_phases(fits, maps.n_patterns, n_phases)] - ways)
+    lattice = free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1])))
+    rough: FloatArray = likeliest_axial(np.stack(values), np.maximum(lattice, 0.0)) * free
+    axial = rough
+    for _ in range(_ROUNDS):
+        strained = bank.strained(unstrained, axial)
+        fits, chosen, _, sure = _lead(maps, strained, n_phases, loose)
+        left = _axial_left(maps, strained, fits, chosen[sure], axial)
+        axial = np.clip(axial + left, rough - _AXIAL_STEP, rough + _AXIAL_STEP)
+    return axial
+
+
+def likeliest_axial(values: FloatArray, lattice: FloatArray) -> FloatArray:
+    """Likeliest of the strains tried for each phase (P,), given the log evidence (X, n, P) with each, and of a lattice.
+
+    Each pattern shows the phase, or the likelier of any lattice (n,) and the other phases at their likeliest strains.
+    A strain must make more likely what is seen in three patterns at least, and more so than greater and lesser ones.
+    """
+    n_phases = values.shape[2]
+    chosen = np.full(n_phases, _NO_AXIAL)
+    for _ in range(_ROUNDS):
+        for p in range(n_phases):
+            others = [values[chosen[q], :, q] for q in range(n_phases) if q != p]
+            rival = np.max([lattice, *others], axis=0)
+            lead = np.maximum(values[:, :, p] - rival, 0.0)
+            support = lead.sum(axis=1) - 0.5 * (_AXIAL / AXIAL_SIGMA) ** 2
+            best = int(support.argmax())
+            enough = (lead[best] > 0.0).sum() >= _LEAST_PATTERNS and 0 < best < len(_AXIAL) - 1
+            chosen[p] = best if enough and support[best] - support[_NO_AXIAL] > _AXIAL_GAIN else _NO_AXIAL
+    return np.asarray(_AXIAL[chosen])
+
+
+def _axial_left(maps: CountMaps, bank: TemplateBank, fits: Fits, chosen: IntArray, axial: FloatArray) -> FloatArray:
+    """What is left of each phase's axial strain (P,) in the lengths of the spots that some candidates explain.
+
+    A reflection g at a part a along the axis grows by x a, and its projection k by x (a · k) / |k|², relative to |k|.
+    Weights as of Cauchy's law keep mistaken spots from counting; all lattice constants together are free as well.
+    """
+    mine = _explained(fits, chosen)
+    pattern, g = fits.reflected.pattern[mine], fits.reflected.g_inv_a[mine, :2]
+    spot, candidate = fits.sight.spot[mine], fits.reflected.candidate[mine]
+    length = np.hypot(g[:, 0], g[:, 1])
+    off = np.hypot(*_measured(maps, pattern, spot).T) / length - 1.0
+    share = (fits.reflected.axial_inv_a[mine, :2] * g).sum(axis=1) / length**2
+    variance = (_PLACE_PX * float(np.mean(maps.grid.step_inv_a)) / length) ** 2 + PLACE_RELATIVE**2
+    prior = np.diag([PHASE_SIGMA**-2, AXIAL_SIGMA**-2])
+    left = np.zeros(len(axial))
+    for p in range(len(axial)):
+        own = np.flatnonzero(fits.phase[candidate] == p)
+        if len(np.unique(candidate[own])) < _LEAST_PATTERNS:
+            continue
+        design, x = np.stack([np.ones(len(own)), share[own]], axis=1), np.zeros(2)
+        for _ in range(_REWEIGHTED):
+            weight = 1.0 / (variance[own] + (off[own] - design @ x) ** 2 / _CAUCHY**2)
+            right = design.T @ (weight * off[own]) - np.array([0.0, axial[p] / AXIAL_SIGMA**2])
+            x = np.linalg.solve(design.T @ (design * weight[:, None]) + prior, right)
+        left[p] = x[1]
+    return left
+
+
 def likeliest_strains(
     strain: FloatArray, sigma: FloatArray, phase: IntArray, n_phases: int
 ) -> tuple[FloatArray, float]:
@@ -140,14 +236,23 @@ def _lead(
     return fits, best[rows, surest], top - foreign, sure
 
 
-def _matched(maps: CountMaps, fits: Fits, chosen: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Measured (N, 2) and model positions (N, 2) of the spots that some candidates explain, in 1/Å."""
+def _explained(fits: Fits, chosen: IntArray) -> IntArray:
+    """Index of the reflections of some candidates that explain a spot."""
     wanted = np.zeros(len(fits.pattern), dtype=bool)
     wanted[chosen] = True
-    candidate, spot = fits.reflected.candidate, fits.sight.spot
-    mine = np.flatnonzero(wanted[candidate] & (spot >= 0) & (fits.best_gain > 1.0))
-    pattern, angle = fits.reflected.pattern[mine], fits.rotation_rad[candidate[mine]]
+    return np.flatnonzero(wanted[fits.reflected.candidate] & (fits.sight.spot >= 0) & (fits.best_gain > 1.0))
+
+
+def _measured(maps: CountMaps, pattern: IntArray, spot: IntArray) -> FloatArray:
+    """Places (N, 2) of spots in 1/Å about the beam of their pattern."""
+    offset_px = maps.spot_px[pattern, spot] - maps.beam_px[pattern]
+    return np.asarray(maps.grid.k_of(offset_px + np.asarray(maps.grid.centre_px)))
+
+
+def _matched(maps: CountMaps, fits: Fits, chosen: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Measured (N, 2) and model positions (N, 2) of the spots that some candidates explain, in 1/Å."""
+    mine = _explained(fits, chosen)
+    pattern, angle = fits.reflected.pattern[mine], fits.rotation_rad[fits.reflected.candidate[mine]]
     ky, kx = fits.reflected.g_inv_a[mine, 0], fits.reflected.g_inv_a[mine, 1]
     model = np.stack([np.cos(angle) * ky + np.sin(angle) * kx, np.cos(angle) * kx - np.sin(angle) * ky], axis=1)
-    offset_px = maps.spot_px[pattern, spot[mine]] - maps.beam_px[pattern]
-    return maps.grid.k_of(offset_px + np.asarray(maps.grid.centre_px)), model
+    return _measured(maps, pattern, fits.sight.spot[mine]), model

@@ -19,8 +19,8 @@ _CLAIM = 1.0
 FEATURES = (
     "evidence", "lead", "over lattice", "over mimic", "left", "left share", "lit share", "strain", "fit of places",
     "spots", "against", "own share", "own light", "own expected", "aligned", "over one",
-    "shared ratio", "shared surprise", "hidden surprise", "inner surprise", "regular", "strain evidence", "rings",
-    "hidden rings",
+    "shared ratio", "shared surprise", "hidden surprise", "inner surprise", "regular", "strain evidence", "axial",
+    "rings", "hidden rings",
 )  # fmt: skip
 #: Smallest share of the beam whose logarithm is told apart from none; least evidence that is; and what it becomes.
 LOG_FLOOR, _LEAST_EVIDENCE = 3e-4, -60.0
@@ -109,17 +109,26 @@ class SharedFacts:
     ----------
     strains
         Of each phase throughout the scan (P,), already in the lattices of the candidates.
+    axial
+        Further strain of each along its unique axis (P,), likewise.
     spread
         Of the strain of one phase between positions: even lattices tell mimics apart, uneven ones do not.
     """
 
     strains: FloatArray
+    axial: FloatArray
     spread: float
 
     @classmethod
     def nothing(cls, n_phases: int) -> SharedFacts:
         """Stand for a pattern alone."""
-        return cls(np.zeros(n_phases), USUAL_SPREAD)
+        return cls(np.zeros(n_phases), np.zeros(n_phases), USUAL_SPREAD)
+
+    def of(self, n_phases: int) -> SharedFacts:
+        """Keep what is known of the first so many phases, or know nothing of more."""
+        more = (0, max(n_phases - len(self.strains), 0))
+        strains, axial = (np.pad(column[:n_phases], more) for column in (self.strains, self.axial))
+        return SharedFacts(strains, axial, self.spread)
 
 
 def describe(
@@ -168,7 +177,7 @@ def describe(
     places, against = (np.append(column, 0.0) for column in _sums(fits))
     spots = np.append(claims[:-1].sum(axis=1), 0)
     both = spots[first] + spots[second]
-    strain = np.append(np.abs(fits.strain), 0.0)
+    strain, axial = np.append(np.abs(fits.strain), 0.0), np.append(np.abs(fits.axial), 0.0)
     of_lattice = np.append(_strain_evidence(fits, strain_sigma, shared.spread), 0.0)
     total = np.maximum(maps.total, 1.0)[:, None]
     lit = (claimed * light[:, None]).sum(axis=2) / total
@@ -199,6 +208,7 @@ def describe(
         np.concatenate([np.zeros((n, 1)), np.arcsinh(inner), np.zeros_like(pairs.own_share)], axis=1),
         np.concatenate([np.zeros((n, 1)), _regularity(fits)[best], np.zeros_like(pairs.own_share)], axis=1),
         of_lattice[first] + of_lattice[second],
+        100.0 * np.maximum(axial[first], axial[second]),
         np.zeros((n, n_hypotheses)),
         np.zeros((n, n_hypotheses)),
     )  # fmt: skip

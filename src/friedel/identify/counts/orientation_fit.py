@@ -18,6 +18,8 @@ from friedel.identify.counts.template_bank import MAX_TILT_MRAD, TemplateBank
 SPOT_COST, FAINT_COST, FAINT_SHARE = 7.5, 0.0, 0.0015
 #: One sigma of what is left of each position when the crystal is strained as a whole: of its length, and in pixels.
 PLACE_RELATIVE, PLACE_PX = 0.002, 0.15
+#: One sigma of the strain along the unique axis beyond what all crystals of the phase share, and of a rotation, in rad.
+_AXIAL_SIGMA, _TURN_SIGMA = 0.01, 0.02
 #: Rotations (rad) and tilts (units of the step) that are tried about each candidate.
 _TURNS = np.deg2rad([-1.0, 0.0, 1.0])
 _TILT_STEPS_MRAD = (12.0, 6.0, 3.0)
@@ -38,12 +40,15 @@ class Reflected:
         Index of its pattern.
     g_inv_a, coupling2
         As in the bank, (E, 3) and (E,).
+    axial_inv_a
+        Part of each that lies along the crystal's unique axis (E, 3).
     """
 
     candidate: IntArray
     pattern: IntArray
     g_inv_a: FloatArray
     coupling2: FloatArray
+    axial_inv_a: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +120,8 @@ class Fits:
         In-plane rotation (N,), and tilt of the crystal about (ky, kx) as gradient of the excitation error (N, 2).
     strain, strain_sigma
         Measured over computed length, minus 1 (N,), held towards 0 by its prior; error of the measurement alone.
+    axial, strain_cost
+        Further strain along the unique axis (N,), and what both cost in log evidence (N,).
     log_evidence
         Gain in log likelihood over spots that no crystal explains, marginal over the brightness of the crystal (N,).
     reflected, sight
@@ -132,6 +139,8 @@ class Fits:
     tilt_rad: FloatArray
     strain: FloatArray
     strain_sigma: FloatArray
+    axial: FloatArray
+    strain_cost: FloatArray
     log_evidence: FloatArray
     reflected: Reflected
     sight: Sight
@@ -159,12 +168,15 @@ class Fits:
             np.concatenate([self.tilt_rad, other.tilt_rad]),
             np.concatenate([self.strain, other.strain]),
             np.concatenate([self.strain_sigma, other.strain_sigma]),
+            np.concatenate([self.axial, other.axial]),
+            np.concatenate([self.strain_cost, other.strain_cost]),
             np.concatenate([self.log_evidence, other.log_evidence]),
             Reflected(
                 np.concatenate([one.candidate, two.candidate + len(self.pattern)]),
                 np.concatenate([one.pattern, two.pattern]),
                 np.concatenate([one.g_inv_a, two.g_inv_a]),
                 np.concatenate([one.coupling2, two.coupling2]),
+                np.concatenate([one.axial_inv_a, two.axial_inv_a]),
             ),
             self.sight.followed_by(other.sight),
             np.concatenate([self.gain, other.gain]),
@@ -193,19 +205,19 @@ def fit_candidates(
     reflected = _reflections_of(bank, pattern, template)
     rotation = _best_turn(maps, bank, reflected, rotation_rad, tilt)
     coarsest, *finer = _TILT_STEPS_MRAD
-    rotation, _, _, sight = _registered(maps, reflected, rotation, strain_sigma)
+    rotation, *_, sight = _registered(maps, reflected, rotation, strain_sigma)
     tilt, value = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * coarsest)
     kept = _best_few(pattern, bank.phase[template], value)
     pattern, template, rotation, tilt = pattern[kept], template[kept], rotation[kept], tilt[kept]
     reflected = _reflections_of(bank, pattern, template)
     for step_mrad in finer:
-        rotation, strain, strain_error, sight = _registered(maps, reflected, rotation, strain_sigma)
+        rotation, strains, strain_error, cost, sight = _registered(maps, reflected, rotation, strain_sigma)
         tilt, _ = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * step_mrad)
     by_model, gain = _evaluate(maps, bank, reflected, sight, tilt)
-    value = np.asarray(special.logsumexp(by_model, axis=1)) - 0.5 * (strain / strain_sigma) ** 2
+    value = np.asarray(special.logsumexp(by_model, axis=1)) - cost
     return Fits(
-        pattern, bank.phase[template], template, rotation, tilt, strain, strain_error, value, reflected, sight, gain,
-        by_model,
+        pattern, bank.phase[template], template, rotation, tilt, strains[:, 0], strain_error, strains[:, 1], cost,
+        value, reflected, sight, gain, by_model,
     )  # fmt: skip
 
 
@@ -222,7 +234,7 @@ def _best_turn(
 ) -> FloatArray:
     best, out = np.full(len(tilt), -np.inf), rotation_rad
     for turn in _TURNS:
-        sight = look(maps, reflected, rotation_rad + turn, np.zeros(len(tilt)))
+        sight = look(maps, reflected, rotation_rad + turn, np.zeros_like(tilt))
         value = special.logsumexp(_evaluate(maps, bank, reflected, sight, tilt, ROUGH)[0], axis=1)
         better = value > best
         best, out = np.where(better, value, best), np.where(better, rotation_rad + turn, out)
@@ -231,19 +243,23 @@ def _best_turn(
 
 def _registered(
     maps: CountMaps, reflected: Reflected, rotation: FloatArray, strain_sigma: float
-) -> tuple[FloatArray, FloatArray, FloatArray, Sight]:
-    """Rotation, strain and its error (N,) as the spots have them, and what is seen then."""
-    seen = look(maps, reflected, rotation, np.zeros(len(rotation)))
-    turn, strain, error = _register(maps, reflected, seen, strain_sigma, len(rotation))
-    return rotation + turn, strain, error, look(maps, reflected, rotation + turn, strain)
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, Sight]:
+    """Rotation (N,), strains (N, 2), error of the first and cost of both (N,) as spots have them, and what is seen."""
+    unstrained = np.zeros((len(rotation), 2))
+    seen = look(maps, reflected, rotation, unstrained)
+    turn, strains, error = _register(maps, reflected, seen, rotation, strain_sigma)
+    cost = 0.5 * ((strains / np.array([strain_sigma, _AXIAL_SIGMA])) ** 2).sum(axis=1)
+    return rotation + turn, strains, error, cost, look(maps, reflected, rotation + turn, strains)
 
 
-def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strain: FloatArray) -> Sight:
-    """See what the patterns hold where reflections of turned and strained candidates fall."""
-    angle = rotation_rad[reflected.candidate]
-    cos, sin = np.cos(angle), np.sin(angle)
-    ky, kx = reflected.g_inv_a[:, 0], reflected.g_inv_a[:, 1]
-    k = (1.0 + strain[reflected.candidate])[:, None] * np.stack([cos * ky + sin * kx, cos * kx - sin * ky], axis=1)
+def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strains: FloatArray) -> Sight:
+    """See what the patterns hold where reflections of candidates (N) fall, turned and strained.
+
+    Strains (N, 2) are of all lengths together, and further along the unique axis.
+    """
+    strain, axial = strains[reflected.candidate].T
+    k = reflected.g_inv_a[:, :2] + axial[:, None] * reflected.axial_inv_a[:, :2]
+    k = (1.0 + strain)[:, None] * _turned(k, rotation_rad[reflected.candidate])
     pattern = reflected.pattern
     px = maps.grid.px_of(k) - np.asarray(maps.grid.centre_px) + maps.beam_px[pattern]
     shape = maps.seen.shape
@@ -325,23 +341,38 @@ def _best_tilt(
 
 
 def _register(
-    maps: CountMaps, reflected: Reflected, sight: Sight, strain_sigma: float, n: int
+    maps: CountMaps, reflected: Reflected, sight: Sight, rotation_rad: FloatArray, strain_sigma: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Least-squares rotation, at most a degree, and strain (N,) that bring reflections onto their spots.
+    """Least-squares rotation (N,), at most a degree, and strains (N, 2) that bring reflections onto their spots.
 
-    The strain is held towards 0 by its prior; the error of the measurement alone is returned as well.
+    Strains, of all lengths together and further along the unique axis, are held towards 0 by their priors; the error of
+    the measurement of the first alone is returned as well (N,).
     """
-    matched = np.flatnonzero(sight.spot >= 0)
+    matched, n = np.flatnonzero(sight.spot >= 0), len(rotation_rad)
     pattern, candidate, spot = reflected.pattern[matched], reflected.candidate[matched], sight.spot[matched]
     model = sight.px[matched] - maps.beam_px[pattern]
-    measured = maps.spot_px[pattern, spot] - maps.beam_px[pattern]
-    weight = 1.0 / place_variance(maps, pattern, reflected.g_inv_a[matched], spot)
-    cross = np.bincount(candidate, (measured[:, 0] * model[:, 1] - measured[:, 1] * model[:, 0]) * weight, n)
-    dot = np.bincount(candidate, (measured * model).sum(axis=1) * weight, n)
-    length2 = np.bincount(candidate, (model**2).sum(axis=1) * weight, n)
-    turn = np.clip(np.arctan2(cross, np.maximum(dot, 1e-9)), -0.02, 0.02)
-    error = 1.0 / np.sqrt(np.maximum(length2, 1e-12))
-    return turn, (dot - length2) / (length2 + strain_sigma**-2), error
+    off = maps.spot_px[pattern, spot] - maps.beam_px[pattern] - model
+    axial = _turned(reflected.axial_inv_a[matched, :2], rotation_rad[candidate])
+    axial = maps.grid.px_of(axial) - np.asarray(maps.grid.centre_px)
+    turned = np.stack([model[:, 1], -model[:, 0]], axis=1)
+    slopes = np.stack([turned, model, axial], axis=1)
+    weighed = slopes / place_variance(maps, pattern, reflected.g_inv_a[matched], spot)[:, None, None]
+    normal = np.zeros((n, 3, 3))
+    right = np.stack([np.bincount(candidate, column, n) for column in (weighed * off[:, None]).sum(axis=2).T], axis=1)
+    for i, j in zip(*np.triu_indices(3), strict=True):
+        normal[:, i, j] = normal[:, j, i] = np.bincount(candidate, (weighed[:, i] * slopes[:, j]).sum(axis=1), n)
+    normal[:, range(3), range(3)] += np.array([_TURN_SIGMA, strain_sigma, _AXIAL_SIGMA]) ** -2.0
+    covariance = np.linalg.inv(normal)
+    turn, strain, axial = np.einsum("nij,nj->in", covariance, right)
+    # What the spots say of the strain alone: all that is known of it, less its prior.
+    error = np.maximum(1.0 / covariance[:, 1, 1] - strain_sigma**-2, 1e-12) ** -0.5
+    return np.clip(turn, -0.02, 0.02), np.stack([strain, axial], axis=1), np.asarray(error)
+
+
+def _turned(k_inv_a: FloatArray, angle_rad: FloatArray) -> FloatArray:
+    """Turn (ky, kx) (E, 2) by angles (E,)."""
+    (ky, kx), cos, sin = k_inv_a.T, np.cos(angle_rad), np.sin(angle_rad)
+    return np.stack([cos * ky + sin * kx, cos * kx - sin * ky], axis=1)
 
 
 def _reflections_of(bank: TemplateBank, pattern: IntArray, template: IntArray) -> Reflected:
@@ -349,4 +380,6 @@ def _reflections_of(bank: TemplateBank, pattern: IntArray, template: IntArray) -
     candidate = np.repeat(np.arange(len(template)), counts)
     place = np.arange(len(candidate)) - np.repeat(np.cumsum(counts) - counts, counts)
     which = template[candidate]
-    return Reflected(candidate, pattern[candidate], bank.g_inv_a[which, place], bank.coupling2[which, place])
+    g, axis = bank.g_inv_a[which, place], bank.axis[which]
+    axial = (g * axis).sum(axis=1)[:, None] * axis
+    return Reflected(candidate, pattern[candidate], g, bank.coupling2[which, place], axial)

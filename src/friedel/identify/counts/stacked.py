@@ -76,14 +76,14 @@ def weigh_pairs(
     for i, j in _ALIKE:
         gain = gains(pairs.sight, pairs.total * (shares[0][i] + shares[1][j]), MODELS[i].shape)
         values.append(np.bincount(pairs.pair, gain, minlength=n) + LOG_WEIGHTS[i] + LOG_WEIGHTS[j] - _LOG_NORM)
-    strain2 = (fits.strain[first] ** 2 + fits.strain[second] ** 2) / strain_sigma**2
+    cost = fits.strain_cost[first] + fits.strain_cost[second]
     likeliest = np.asarray(_ALIKE)[np.argmax(values, axis=0)][pairs.pair]
     entry = np.arange(len(pairs.pair))
     own = [_own_light(pairs, pairs.second < 0, np.stack(shares[0])[likeliest[:, 0], entry], n)]
     own.append(_own_light(pairs, pairs.first < 0, np.stack(shares[1])[likeliest[:, 1], entry], n))
     weaker = np.where(own[0][0] <= own[1][0], 0, 1)
     share, light, expected = (np.where(weaker == 0, one, two) for one, two in zip(*own, strict=True))
-    value = np.asarray(special.logsumexp(values, axis=0)) - 0.5 * strain2
+    value = np.asarray(special.logsumexp(values, axis=0)) - cost
     of_shared = [_shared_light(pairs, only, np.stack(lit), n) for only, lit in
                  zip((pairs.second < 0, pairs.first < 0), shares, strict=True)]  # fmt: skip
     ratio, surprise = (np.where(weaker == 0, two, one) for one, two in zip(*of_shared, strict=True))

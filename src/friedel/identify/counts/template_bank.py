@@ -42,6 +42,8 @@ class TemplateBank:
         Rows ky, kx and beam direction (T, 3, 3) in the crystal's Cartesian axes.
     g_inv_a
         Reflections (T, J, 3) in components (ky, kx, beam).
+    axis
+        Unique axis of the crystal (T, 3) in these components, 0 where it has none.
     coupling2
         Square of the inverse extinction distance, in 1/Å² (T, J); 0 where padded.
     radii_inv_a
@@ -56,6 +58,7 @@ class TemplateBank:
     phase: IntArray
     frame: FloatArray
     g_inv_a: FloatArray
+    axis: FloatArray
     coupling2: FloatArray
     radii_inv_a: FloatArray
     spectrum: AnyArray
@@ -66,9 +69,14 @@ class TemplateBank:
         first, last = np.searchsorted(self.phase, [phase, phase + 1])
         return slice(int(first), int(last))
 
-    def strained(self, strains: FloatArray) -> TemplateBank:
-        """Lengthen the reciprocal lattice of each phase (P,); the polar pictures, coarser than that, stay."""
-        return replace(self, g_inv_a=self.g_inv_a * (1.0 + strains[self.phase])[:, None, None])
+    def strained(self, strains: FloatArray, axial: FloatArray) -> TemplateBank:
+        """Lengthen the reciprocal lattice of each phase (P,), and further along its unique axis (P,).
+
+        The polar pictures, coarser than that, stay.
+        """
+        along = (self.g_inv_a * self.axis[:, None]).sum(axis=2) * axial[self.phase][:, None]
+        g = self.g_inv_a + along[..., None] * self.axis[:, None]
+        return replace(self, g_inv_a=g * (1.0 + strains[self.phase])[:, None, None])
 
 
 def _typical(s_inv_a: FloatArray, coupling2: FloatArray) -> FloatArray:
@@ -134,12 +142,13 @@ def build_bank(
     phase = np.concatenate([np.full(len(part[0]), i) for i, part in enumerate(parts)])
     frame = np.concatenate([part[0] for part in parts])
     g = np.concatenate([np.pad(part[1], ((0, 0), (0, width - part[1].shape[1]), (0, 0))) for part in parts])
+    axis = np.concatenate([part[0] @ c.unique_axis for c, part in zip(phases.crystals, parts, strict=True)])
     coupling2 = np.concatenate([np.pad(part[2], ((0, 0), (0, width - part[2].shape[1]))) for part in parts])
     n_radii = int(np.clip(np.ceil((high - low) / radial_step_inv_a) + 1, 2, MAX_RADII))
     radii: FloatArray = np.linspace(low, high, n_radii)
     curvature = 0.5 * beam.wavelength_a
     spectrum = _spectra(g, coupling2, radii, curvature)
-    return TemplateBank(phase, frame, g, coupling2, radii, spectrum, curvature)
+    return TemplateBank(phase, frame, g, axis, coupling2, radii, spectrum, curvature)
 
 
 def _templates_of(

@@ -12,13 +12,13 @@ from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import PatternScan
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
-from friedel.identify.counts.calibration import fit_count_distortion, learn_strains
+from friedel.identify.counts.calibration import fit_count_distortion, learn_axial, learn_strains, support_of
 from friedel.identify.counts.hypotheses import SharedFacts
 from friedel.identify.counts.maps import CountMaps, map_counts
 from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
 from friedel.identify.counts.presence import sum_over_phases
 from friedel.identify.counts.template_bank import TemplateBank, affordable_spacing_deg, shared_bank
-from friedel.identify.lattices.zone_map import Distortion, fitted_grid
+from friedel.identify.lattices.zone_map import Distortion, fitted_grid, undistorted
 from friedel.identify.zone_names import name_orientations
 from friedel.patterns.survey import Survey, sample_patterns_with_index
 from friedel.spots.dog import Dog, DogResponse, filter_stack, find_spots
@@ -71,14 +71,11 @@ class CountPlan:
             spacing_deg=affordable_spacing_deg(self.phases, self.options.spacing_deg),
             radial_step_inv_a=self.radial_step_inv_a,
         )
-        return bank if self.shared is None else bank.strained(self.shared.strains)
+        return bank if self.shared is None else bank.strained(self.shared.strains, self.shared.axial)
 
     def beside(self, sought: PhaseSet) -> CountPlan:
         """Return the plan for more phases, the own ones first; the lattices of the others are those of their files."""
-        if self.shared is None:
-            return replace(self, phases=sought)
-        strains = np.pad(self.shared.strains, (0, len(sought) - len(self.phases)))
-        return replace(self, phases=sought, shared=replace(self.shared, strains=strains))
+        return replace(self, phases=sought, shared=self.shared and self.shared.of(len(sought)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,12 +174,19 @@ def take_sample(survey: Survey, plan: CountPlan, detector: Dog) -> CountSample:
     return CountSample(response, spots, shift, rows, even, valid)
 
 
-def fit_calibration(sample: CountSample, plan: CountPlan) -> Distortion:
-    """Fit scale, ellipse and centre."""
+def fit_calibration(sample: CountSample, plan: CountPlan, sought: PhaseSet) -> Distortion:
+    """Fit scale, ellipse and centre on the phases asked for, unless look-alikes need no such fit.
+
+    A wrong phase can bend patterns until they suit it. With the fit all that is sought must explain more than without.
+    """
     grid = sample.response.grid
     maps = _maps_of(plan, sample.response, sample.spots, sample.shift_px, sample.valid, sample.rows, grid)
-    n_phases = len(plan.phases.crystals)
-    return fit_count_distortion(maps, plan.bank, n_phases, plan.options, relative_sigma=grid.relative_sigma)
+    sigma, n_asked = grid.relative_sigma, len(plan.phases)
+    fitted = fit_count_distortion(maps, plan.bank, n_asked, plan.options, relative_sigma=sigma)
+    if len(sought) == n_asked or not fitted.n_spots:
+        return fitted
+    bank, options = plan.beside(sought).bank, plan.options
+    return max(fitted, undistorted(sigma), key=lambda d: support_of(maps, bank, len(sought), options, d, sigma))
 
 
 def strain_phases(sample: CountSample, plan: CountPlan, distortion: Distortion) -> CountPlan:
@@ -192,8 +196,10 @@ def strain_phases(sample: CountSample, plan: CountPlan, distortion: Distortion) 
         return replace(plan, shared=SharedFacts.nothing(n_phases))
     maps = _maps_of(plan, sample.response, sample.spots, sample.shift_px, sample.valid, sample.even, grid)
     maps = replace(maps, grid=fitted_grid(grid, distortion))
-    strains, spread = learn_strains(maps, plan.bank, n_phases, plan.options)
-    return replace(plan, shared=SharedFacts(strains, spread))
+    axial = learn_axial(maps, plan.bank, n_phases, plan.options)
+    bank = plan.bank.strained(np.zeros(n_phases), axial)
+    strains, spread = learn_strains(maps, bank, n_phases, plan.options)
+    return replace(plan, shared=SharedFacts(strains, axial, spread))
 
 
 def _about_own_beam(spots: Spots, shift_px: FloatArray, grid: ReciprocalGrid) -> Spots:

@@ -87,7 +87,7 @@ def asked_alone(found: Findings, phases: PhaseSet) -> Findings:
     same = np.array([[asked == explanations[h] for h in kept] for asked in of_asked], dtype=np.float64)
     weighed = _cut(found.evidence, ("single", "frame", "strain", "claimed"), slice(n))
     weighed = _cut(_cut(weighed, ("features",), kept), ("pair",), [h - 1 - n_sought for h in kept if h > n_sought])
-    plan = replace(found.plan, phases=phases, shared=replace(shared, strains=shared.strains[:n]) if shared else None)
+    plan = replace(found.plan, phases=phases, shared=shared.of(n) if shared else None)
     found = _cut(found, ("uvw", "rotation_deg", "off_deg"), slice(n))
     spots = _asked_spots(found.spot_phase, n)
     return replace(found, plan=plan, evidence=weighed, posterior=found.posterior @ same, spot_phase=spots)

@@ -285,8 +285,12 @@ def _about_counts(found: CountFindings, survey: Survey) -> list[str]:
     """Tell of lattices that the scan has taught, and of a beam energy that had to be taken."""
     out = []
     if found.plan.shared is not None:
-        named = zip(found.plan.phases.names, found.plan.shared.strains, strict=True)
-        changed = [f"{name} {100 * strain:+.1f} %" for name, strain in named if abs(strain) > _TOLD_STRAIN]
+        shared = found.plan.shared
+        changed = [
+            f"{name} {100 * strain:+.1f} %" + (f" and {100 * axial:+.1f} % more along c*" if axial else "")
+            for name, strain, axial in zip(found.plan.phases.names, shared.strains, shared.axial, strict=True)
+            if max(abs(strain), abs(axial)) > _TOLD_STRAIN
+        ]
         if changed:
             out.append(
                 f"Reciprocal lattices that differ from the file's: {', '.join(changed)}. Composition or charge "

@@ -127,7 +127,7 @@ def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, 
     patterns = sample_patterns(scan)
     rows = np.linspace(0, len(patterns) - 1, min(_TRIED, len(patterns))).astype(int)
     sample = replace(scan, data=patterns[rows][:, None], scan_grid=None)
-    tried = replace(options, template="counts", denoise="none", neighbours=False, lookalikes="none", counts=_COARSE)
+    tried = replace(options, template="counts", denoise="none", neighbours=False, counts=_COARSE)
     try:
         found = analyse_scan(sample, phases, tried, fit_centre=fit_centre)
     except (CalibrationError, DataError):
@@ -162,7 +162,7 @@ def _judge_counts(
     scan, refused = survey.scan, None
     counts = plan_counts(scan, phases, plan.annulus_inv_a, options.counts, plan.detector)
     sample = take_sample(survey, counts, plan.detector)
-    distortion = fit_calibration(sample, counts)
+    distortion = fit_calibration(sample, counts, sought)
     if distortion.strain(scan.grid.relative_sigma) > _MAX_STRAIN:
         refused, distortion = distortion, undistorted(scan.grid.relative_sigma)
     survey = replace(survey, scan=replace(scan, grid=fitted_grid(scan.grid, distortion)))
