@@ -19,7 +19,7 @@ import numpy as np
 from identify_cases import DOSES, MAP_DOSES, PHASES, Cases, CaseSet, Half, Where, abtem_cases, map_cases, own_cases
 from identify_page import Answer, page_of, table_of
 from identify_peers import PEERS, run_peer, scores_of
-from identify_rules import fit_rule
+from identify_rules import fit_rule, with_nearest
 
 import friedel as fr
 
@@ -53,17 +53,18 @@ def run_friedel(cases: Cases, name: str, denoise: str = "auto") -> tuple[Answer,
         beam = fr.Beam(float(energy_kev), float(cases.probe_mrad[part][0]))
         scan = fr.PatternScan(cases.counts[part][:, None], grid, None, beam)
         presence[part] = fr.analyse_scan(scan, phases, options).phase_map.presence[:, 0]
-    return Answer(name, presence >= 0.5, presence), time.process_time() - start
+    present = presence >= 0.5
+    return Answer(name, present, with_nearest(present, presence), presence), time.process_time() - start
 
 
 def peer_answer(folder: Path, peer: str, test: CaseSet, fitted_on: Cases) -> Answer | None:
-    """Fit a peer's rules on development patterns, without foreign crystals and with them, and apply both.
+    """Fit a peer's rules on development patterns: without foreign crystals, with them, and with a candidate in each.
 
     None where the program is absent.
     """
     levels = LEVELS[peer] if test.dose >= 10000 else LEVELS[peer][:1]
     found = []
-    for train in (fitted_on.where(~fitted_on.is_foreign), fitted_on):
+    for train in (fitted_on.where(~fitted_on.is_foreign), fitted_on, fitted_on.where(fitted_on.there.any(axis=1))):
         scores = scores_of(folder, peer, train, levels)
         if scores is None:
             return None
@@ -71,8 +72,8 @@ def peer_answer(folder: Path, peer: str, test: CaseSet, fitted_on: Cases) -> Ans
         answers = scores_of(folder, peer, test.cases, (rule.level,))
         if answers is None:
             return None
-        found.append(rule.present(answers))
-    return Answer(peer, found[0], warned=found[1])
+        found.append((rule.present(answers), rule.named(answers)))
+    return Answer(peer, found[0][0], found[2][1], warned=found[1][0])
 
 
 def fitting_cases(test: CaseSet, truth: Path | None) -> Cases:

@@ -57,6 +57,16 @@ MAP = """\
 OF_ALL = """\
 As above, over all patterns: for crystals that are no candidates "none" is right. Here the rules of the other programs
 were fitted on development patterns with such crystals among them."""
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+CAREFUL = """\
+What `--min-probability` buys: accuracy among the patterns of the first table, and the share of crystals that are no
+candidates that bear a name, by dose; all four kinds of patterns together, `friedel`. At 0.5, the default, most are
+right; where a false name is worse than none, ask for more."""
+FORCED = """\
+Of patterns that hold a candidate, with "none" not allowed: where friedel says "none", the phase with the higher
+presence; the rules of the other programs were fitted on development patterns that hold a candidate, and where they say
+"none", the phase nearest its threshold is taken. Against the first table it tells apart who errs on the phase, and who
+on whether there is enough to name one."""
 SPEED = """\
 Patterns per processor second on the same patterns (near [001], 1,000 electrons, two candidates), one program after the
 other on a machine with other work: quote the ratios."""
@@ -69,11 +79,13 @@ other programs state none."""
 class Answer:
     """Which phases a program finds in patterns (n, 2), and presence where it states one.
 
-    ``warned`` are those that it finds if its rule was fitted on patterns of which some are of foreign crystals.
+    ``forced`` are those that it names if it must name one, and ``warned`` those that it finds if its rule was fitted on
+    patterns of which some are of foreign crystals.
     """
 
     program: str
     present: Array
+    forced: Array
     presence: Array | None = None
     warned: Array | None = None
 
@@ -90,6 +102,11 @@ class Answer:
         """Share of all patterns whose set of phases is right; that of foreign crystals is empty."""
         found = self.present if self.warned is None else self.warned
         return float((found == test.cases.there).all(axis=1).mean())
+
+    def accuracy_of_names(self, test: CaseSet) -> float:
+        """Share right of the patterns that hold a candidate, if one must be named."""
+        holds = test.cases.there.any(axis=1)
+        return float((self.forced == test.cases.there)[holds].all(axis=1).mean())
 
     def false_naming(self, test: CaseSet) -> float:
         """Share of the foreign patterns that bear a name."""
@@ -116,10 +133,13 @@ def page_of(results: Results, speed: dict[str, float], half: str, docs: Path) ->
         *_peers_ahead(results),
         *("", "## Accuracy where some crystals are no candidates", "", OF_ALL),
         *("", *_by_dose(results, Answer.accuracy_of_all, max), ""),
+        *("## Accuracy where a candidate must be named", "", FORCED),
+        *("", *_by_dose(results, Answer.accuracy_of_names, max), ""),
         *("## Crystals that are no candidates", ""),
         "Share that bear the name of a candidate, by dose; the least of each column in bold.",
         *("", *_by_dose(results, Answer.false_naming, min), "", "By crystal, all doses and regions together:", ""),
         *_by_crystal(results),
+        *("", CAREFUL, "", *_by_threshold(results)),
         *("", f"## By thickness and mistilt, at {SHOWN_DOSE:,} electrons near [001]", ""),
         "Accuracy for patterns that hold O3, O1 or both.",
         *("", *_by_condition(results), "", "## Speed", ""),
@@ -207,6 +227,23 @@ def _by_crystal(results: Results) -> list[str]:
         counts = [np.concatenate(parts) for parts in named.values()]
         lines.append(f"| {kind} | {len(counts[0])} | {' | '.join(f'{part.mean():.2f}' for part in counts)} |")
     return lines
+
+
+def _by_threshold(results: Results) -> Iterator[str]:
+    doses = [dose for dose in DOSES if any(test.dose == dose for test, _ in results)]
+    columns = " | ".join(f"{dose:,}, {what}" for what in ("right", "falsely named") for dose in doses)
+    yield f"| presence from | {columns} |"
+    yield "|---" * (2 * len(doses) + 1) + "|"
+    for least in THRESHOLDS:
+        right: dict[int, list[Array]] = {dose: [] for dose in doses}
+        named: dict[int, list[Array]] = {dose: [] for dose in doses}
+        for test, answers in results:
+            presence = next(np.asarray(answer.presence) for answer in answers if answer.program == "friedel")
+            present, foreign = presence >= least, test.cases.is_foreign
+            right[test.dose].append((present == test.cases.there).all(axis=1)[~foreign])
+            named[test.dose].append(present.any(axis=1)[foreign])
+        cells = [f"{np.concatenate(parts).mean():.2f}" for table in (right, named) for parts in table.values()]
+        yield f"| {least:g} | {' | '.join(cells)} |"
 
 
 def _by_condition(results: Results) -> Iterator[str]:

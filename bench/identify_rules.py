@@ -43,6 +43,17 @@ class Rule:
         values = scores.values[scores.levels.index(self.level), :, scores.kinds.index(self.kind)]
         return (values > 0) & (values >= self.least) & (values >= np.asarray(self.ratio) * values[:, ::-1])
 
+    def named(self, scores: Scores) -> Array:
+        """Which phases are present (n, 2) if at least one is: where the rule says none, that nearest its threshold."""
+        values = scores.values[scores.levels.index(self.level), :, scores.kinds.index(self.kind)]
+        return with_nearest(self.present(scores), values / np.maximum(self.least, 1e-12))
+
+
+def with_nearest(present: Array, likeness: Array) -> Array:
+    """Name the likeliest phase where none is named; of equally likely ones the first."""
+    nearest = np.arange(present.shape[1]) == likeness.argmax(axis=1)[:, None]
+    return np.where(present.any(axis=1, keepdims=True), present, nearest)
+
 
 def fit_rule(scores: Scores, there: Array) -> Rule:
     """Find the rule that gets most sets of phases right; of equally good ones that whose neighbours are right too."""
