@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.identify.counts.candidates import find_candidates
 from friedel.identify.counts.free_lattice import free_lattice_evidence
 from friedel.identify.counts.hypotheses import ANY_LATTICE, USUAL_SPREAD
 from friedel.identify.counts.maps import CountMaps
-from friedel.identify.counts.matching import CountOptions, best_of_phases, fit_surest, orientations_of
+from friedel.identify.counts.matching import CountOptions, best_of_phases, fit_surest, orientations_of, refine
 from friedel.identify.counts.orientation_fit import PLACE_RELATIVE, Fits
 from friedel.identify.counts.template_bank import TemplateBank
 from friedel.identify.lattices.zone_map import (
@@ -128,8 +129,9 @@ def learn_axial(maps: CountMaps, bank: TemplateBank, n_phases: int, options: Cou
         per_phase=min(options.per_phase, _PER_PHASE),
     )
     ways, values = orientations_of(bank, n_phases), []
+    orientations = find_candidates(maps, bank, n_phases, per_phase=loose.per_phase)
     for tried in _AXIAL:
-        fits = fit_surest(maps, bank.strained(unstrained, tried * free), n_phases, loose)
+        fits = refine(maps, bank.strained(unstrained, tried * free), orientations, loose)
         values.append(fits.log_evidence[best_of_phases(fits, maps.n_patterns, n_phases)] - ways)
     lattice = free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1])))
     rough: FloatArray = likeliest_axial(np.stack(values), np.maximum(lattice, 0.0)) * free

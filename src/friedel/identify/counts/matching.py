@@ -10,7 +10,7 @@ import numpy as np
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.core.errors import DataError
 from friedel.crystal import PhaseSet
-from friedel.identify.counts.candidates import find_candidates
+from friedel.identify.counts.candidates import Candidates, find_candidates
 from friedel.identify.counts.free_lattice import free_lattice_evidence, mimic_evidence
 from friedel.identify.counts.hypotheses import PairFit, SharedFacts, claims_of, describe
 from friedel.identify.counts.maps import CountMaps
@@ -107,8 +107,12 @@ class PhaseEvidence:
 
 def fit_surest(maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions) -> Fits:
     """Refine the orientations of every phase that look best in every pattern."""
-    rough = find_candidates(maps, bank, n_phases, per_phase=options.per_phase)
-    pattern = np.repeat(np.arange(maps.n_patterns), n_phases * options.per_phase)
+    return refine(maps, bank, find_candidates(maps, bank, n_phases, per_phase=options.per_phase), options)
+
+
+def refine(maps: CountMaps, bank: TemplateBank, rough: Candidates, options: CountOptions) -> Fits:
+    """Refine given orientations of every phase in every pattern."""
+    pattern = np.repeat(np.arange(maps.n_patterns), rough.template[0].size)
     return fit_candidates(
         maps, bank, pattern, rough.template.ravel(), rough.rotation_rad.ravel(), strain_sigma=options.strain_sigma
     )
