@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         load_shipped_phases,
         phase_names,
     )
-    from friedel.crystal.lookalikes import lookalikes_of
+    from friedel.crystal.lookalikes import lookalikes_of, restacked_of
     from friedel.crystal.prototypes import load_prototypes
     from friedel.crystal.spacegroup import SpaceGroup, space_group, space_group_of_operations
     from friedel.crystal.structure import DEFAULT_B_ISO_A2, Crystal, Site
@@ -54,6 +54,7 @@ __all__ = [
     "phase_names",
     "read_cif",
     "reflections",
+    "restacked_of",
     "ring_radii_inv_a",
     "scattering_factor_a",
     "space_group",
@@ -81,7 +82,7 @@ _HOMES = {
         "load_shipped_phases",
         "phase_names",
     ),
-    "lookalikes": ("lookalikes_of",),
+    "lookalikes": ("lookalikes_of", "restacked_of"),
     "prototypes": ("load_prototypes",),
     "spacegroup": ("SpaceGroup", "space_group", "space_group_of_operations"),
     "structure": ("DEFAULT_B_ISO_A2", "Crystal", "Site"),

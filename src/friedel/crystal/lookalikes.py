@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -28,39 +29,59 @@ _SAME, _ALIKE = 0.04, 0.08
 def lookalikes_of(phases: PhaseSet) -> tuple[Crystal, ...]:
     """Find up to two shipped phases of the same elements whose reflections lie where the asked phases have some.
 
-    And one more, if there is, with layers like those of an asked phase, stacked otherwise, as O1 beside O3: seen
-    along c such phases share many reflections. Alkali ions may come and go between the layers.
+    What is made of other elements is left out; so is all but one of phases that are alike, as NiO and CoO.
+    """
+    elements = _elements(phases.crystals)
+    rings: FloatArray = np.concatenate(
+        [reflections(crystal, _D_MIN_A, min_relative_f2=_SEEN).radius_inv_a for crystal in phases.crystals]
+    )
+    rivals = [crystal for crystal in _rivals(phases) if _elements([crystal]) <= elements]
+    shares = {crystal.name: _share_near(crystal, rings) for crystal in rivals}
+    out: list[Crystal] = []
+    for crystal in sorted(rivals, key=lambda c: (-shares[c.name], c.name)):
+        is_like = shares[crystal.name] >= _LEAST
+        if is_like and len(out) < _MOST and not any(_agree(crystal, other, _ALIKE) for other in out):
+            out.append(crystal)
+    return tuple(out)
 
-    What is made of other elements is left out, and an element where only compounds are asked for, as nickel beside
-    oxides; so is what is the same phase under another name, as LiNiO2 beside NMC811, and all but one of phases that are
-    alike, as NiO and CoO. Where all asked phases may have six-fold zones, only others with such zones are taken.
+
+def restacked_of(phases: PhaseSet) -> tuple[Crystal, ...]:
+    """Find the shipped phase that has the layers of an asked phase, stacked otherwise, as O1 beside O3; () if none has.
+
+    Seen along c such phases share many reflections. Ions between the layers may come and go, other elements not.
+    """
+    asked, elements = phases.crystals, _elements(phases.crystals)
+    layered = [
+        crystal
+        for crystal in _rivals(phases)
+        if len(_elements([crystal]) - _BETWEEN_LAYERS) >= 2
+        and _elements([crystal]) - _BETWEEN_LAYERS <= elements
+        and any(_have_like_layers(crystal, other) for other in asked)
+    ]
+    return tuple(sorted(layered, key=lambda c: (-len(_elements([c]) & elements), c.name))[:1])
+
+
+def _rivals(phases: PhaseSet) -> list[Crystal]:
+    """List the shipped phases that might be taken for one of those asked for.
+
+    Elements are none where only compounds are asked for, as nickel beside oxides, nor is the same phase under another
+    name, as LiNiO2 beside NMC811. Where all asked phases may have six-fold zones, only others with such are taken.
     """
     asked = phases.crystals
-    elements = {site.element for crystal in asked for site in crystal.sites}
-    fewest = min(2, *(len({site.element for site in crystal.sites}) for crystal in asked))
-    rings: FloatArray = np.concatenate(
-        [reflections(crystal, _D_MIN_A, min_relative_f2=_SEEN).radius_inv_a for crystal in asked]
-    )
-    ranked, stacked = [], []
-    for crystal in _library():
-        own = {site.element for site in crystal.sites}
-        if len(own) < fewest or any(_agree(crystal, other, _SAME) for other in asked):
-            continue
-        if all(map(_may_be_six_fold, asked)) and not _may_be_six_fold(crystal):
-            continue
-        if crystal.name in phases.names:
-            continue
-        if own - _BETWEEN_LAYERS <= elements and any(_have_like_layers(crystal, other) for other in asked):
-            stacked.append((len(own & elements), crystal))
-        share = _share_near(crystal, rings) if own <= elements else 0.0
-        if share >= _LEAST:
-            ranked.append((share, crystal))
-    out: list[Crystal] = []
-    for _, crystal in sorted(ranked, key=lambda row: (-row[0], row[1].name)):
-        if len(out) < _MOST and not any(_agree(crystal, other, _ALIKE) for other in out):
-            out.append(crystal)
-    stacked.sort(key=lambda row: (-row[0], row[1].name))
-    return (*out, *[crystal for _, crystal in stacked if not any(_agree(crystal, other, _ALIKE) for other in out)][:1])
+    fewest = min(2, *(len(_elements([crystal])) for crystal in asked))
+    six_fold = all(map(_may_be_six_fold, asked))
+    return [
+        crystal
+        for crystal in _library()
+        if crystal.name not in phases.names
+        and len(_elements([crystal])) >= fewest
+        and not any(_agree(crystal, other, _SAME) for other in asked)
+        and (_may_be_six_fold(crystal) or not six_fold)
+    ]
+
+
+def _elements(crystals: Iterable[Crystal]) -> set[str]:
+    return {site.element for crystal in crystals for site in crystal.sites}
 
 
 @cache

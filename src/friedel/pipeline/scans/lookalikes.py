@@ -10,7 +10,7 @@ import numpy as np
 
 from friedel.core.arrays import AnyArray, BoolArray, FloatArray
 from friedel.core.errors import CrystalError
-from friedel.crystal import PhaseSet, load_phases, lookalikes_of
+from friedel.crystal import PhaseSet, load_phases, lookalikes_of, restacked_of
 from friedel.identify.counts.hypotheses import hypotheses_of
 from friedel.identify.counts.matching import PhaseEvidence
 from friedel.identify.hexagons.presence import RingEvidence
@@ -29,17 +29,19 @@ Table = TypeVar("Table", RingEvidence, ZoneEvidence, PhaseEvidence, CountFinding
 def sought_phases(phases: PhaseSet, options: ScanOptions, template: Template) -> PhaseSet:
     """Return the phases asked for, and after them the look-alikes that the options want to be sought beside them.
 
-    Hexagons need none, unless they are named: their radii are weighed against any other crystal's.
+    Hexagons need none but the same layers stacked otherwise, unless they are named: their radii are weighed against
+    those of any other crystal.
 
     Raises
     ------
     CrystalError
         If a look-alike is named that is unknown, or is one of the phases.
     """
-    if options.lookalikes == "none" or (options.lookalikes == "auto" and template == "hexagon"):
+    if options.lookalikes == "none":
         return phases
     if options.lookalikes == "auto":
-        added = lookalikes_of(phases)
+        alike = () if template == "hexagon" else lookalikes_of(phases)
+        added = (*alike, *(crystal for crystal in restacked_of(phases) if crystal not in alike))
     else:
         added = load_phases(name for name in options.lookalikes.split(",")).crystals
         if doubles := [crystal.name for crystal in added if crystal.name in phases.names]:

@@ -51,8 +51,8 @@ class ScanOptions:
         the evidence of each position alone.
     lookalikes
         Phases of the library that are sought beside the candidates, so that these are not named in their place:
-        "auto" takes up to two of the same elements with reflections at the same radii, and none for hexagons; "none";
-        or names, with commas.
+        "auto" takes one with the same layers stacked otherwise and, but for hexagons, up to two of the same elements
+        with reflections at the same radii; "none"; or names, with commas.
     detector, hexagon, lattice, counts
         Settings of the steps.
     """
