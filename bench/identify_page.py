@@ -239,7 +239,8 @@ def _by_threshold(results: Results) -> Iterator[str]:
         named: dict[int, list[Array]] = {dose: [] for dose in doses}
         for test, answers in results:
             presence = next(np.asarray(answer.presence) for answer in answers if answer.program == "friedel")
-            present, foreign = presence >= least, test.cases.is_foreign
+            present: Array = presence >= least
+            foreign = test.cases.is_foreign
             right[test.dose].append((present == test.cases.there).all(axis=1)[~foreign])
             named[test.dose].append(present.any(axis=1)[foreign])
         cells = [f"{np.concatenate(parts).mean():.2f}" for table in (right, named) for parts in table.values()]
