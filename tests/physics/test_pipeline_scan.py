@@ -121,6 +121,8 @@ def test_a_phase_left_out_is_not_bent_into_one_that_is_asked_for(
     assert o1_alone.sum() >= 10
     result = analyse_scan(part, load_phases(["nmc811-o3"]), replace(QUICK, template=template))
     assert (result.phase_map.presence[o1_alone, 0] >= 0.5).mean() < 0.1
+    assert any("nmc811-o1, which is not among the phases" in said for said in result.warnings)
+    assert not any("none of the candidate phases" in said for said in result.warnings), "O1 explains the rest"
 
 
 def test_strains_are_relative_to_the_files_of_the_phases(mapped: ScanResult) -> None:

@@ -186,19 +186,21 @@ def scan_warnings(
     names: tuple[str, ...],
     *,
     stored_relative_sigma: float,
+    n_of_lookalikes: int = 0,
 ) -> tuple[str, ...]:
     """Say, each once, what a reader of the map should know.
 
-    ``names`` are those of the candidate phases; ``stored_relative_sigma`` is that of the scale before it was fitted.
+    ``names`` are those of the candidate phases; ``stored_relative_sigma`` is that of the scale before it was fitted. Of
+    the spots, or hexagons, that no candidate explains a look-alike explains ``n_of_lookalikes``.
     """
     out = _about_data(survey, mask)
     if not len(spots):
         out.append("No spot stands out in any pattern. Check --step-inv-a and --annulus-inv-a; more dose may help.")
     if isinstance(found, HexagonFindings):
-        out += _about_hexagons(found, names, has_spots=len(spots) > 0)
+        out += _about_hexagons(found, names, n_of_lookalikes, has_spots=len(spots) > 0)
         scale = found.rings.scale
     else:
-        out += _about_fit(found, len(spots))
+        out += _about_fit(found, len(spots), n_of_lookalikes)
         if isinstance(found, CountFindings):
             out += _about_counts(found, survey)
         if found.distortion.anisotropy > 0.01:
@@ -238,7 +240,9 @@ def _about_data(survey: Survey, mask: BoolArray | None) -> list[str]:
     return out
 
 
-def _about_hexagons(found: HexagonFindings, names: tuple[str, ...], *, has_spots: bool) -> list[str]:
+def _about_hexagons(
+    found: HexagonFindings, names: tuple[str, ...], n_of_lookalikes: int, *, has_spots: bool
+) -> list[str]:
     """Tell of phases that were not looked for, and of hexagons that are no phase's."""
     out = []
     seen = {zone.phase for zone in found.zones}
@@ -253,25 +257,30 @@ def _about_hexagons(found: HexagonFindings, names: tuple[str, ...], *, has_spots
             "No pattern holds a hexagon about the beam. Another scale? Check --step-inv-a. Another zone axis? Try "
             "--template lattice."
         )
-    off = _unexplained_hexagons(found)
-    if off > _CHANCE_HEXAGONS * len(found.hexagons):
+    off, n = n_unexplained(found) - n_of_lookalikes, len(found.hexagons)
+    if off > _CHANCE_HEXAGONS * n:
         out.append(
-            f"{off} of {len(found.hexagons)} hexagons are of none of the candidate phases, by their radius or by light "
-            "at half of it: another phase, or another zone axis, may be present."
-            + _scale_hint(off, len(found.hexagons))
+            f"{off} of {n} hexagons are of none of the candidate phases{_or(n_of_lookalikes)}, by their radius or by "
+            f"light at half of it: another phase, or another zone axis, may be present.{_scale_hint(off, n)}"
         )
     return out
 
 
-def _about_fit(found: LatticeFindings | CountFindings, n_spots: int) -> list[str]:
+def _or(n_of_lookalikes: int) -> str:
+    return " or look-alikes" if n_of_lookalikes else ""
+
+
+def _about_fit(found: LatticeFindings | CountFindings, n_spots: int, n_of_lookalikes: int) -> list[str]:
     """Tell of spots that no phase explains, and of a calibration that was not believed."""
     out = []
-    left = int((found.spot_phase < 0).sum())
+    left = n_unexplained(found) - n_of_lookalikes
     if n_spots and left > _MANY_UNEXPLAINED * n_spots:
         hint = _scale_hint(left, n_spots)
         if n_spots > left > n_spots / 2:
             hint += " A few of many spots fit almost any phase: doubt what is named."
-        out.append(f"{left} of {n_spots} spots are explained by none of the candidate phases.{hint}")
+        out.append(
+            f"{left} of {n_spots} spots are explained by none of the candidate phases{_or(n_of_lookalikes)}.{hint}"
+        )
     if found.refused is not None:
         out.append(
             f"The phases would fit if the scale were {100 * (found.refused.scale - 1.0):+.1f} % off and the "
@@ -309,7 +318,9 @@ def _scale_hint(unexplained: int, n: int) -> str:
     return " A wrong scale looks the same: check --step-inv-a." if 2 * unexplained > n else ""
 
 
-def _unexplained_hexagons(found: HexagonFindings) -> int:
-    """Number of hexagons that lie on no candidate's ring, or that another crystal made."""
+def n_unexplained(found: HexagonFindings | LatticeFindings | CountFindings) -> int:
+    """Count the spots that no phase explains, or the hexagons that are of no phase's ring or of another crystal."""
+    if not isinstance(found, HexagonFindings):
+        return int((found.spot_phase < 0).sum())
     n_phases = 1 + max(zone.phase for zone in found.zones)
     return int((~ring_owners(found.hexagons, found.rings, n_phases).any(axis=1)).sum())

@@ -47,6 +47,7 @@ from friedel.pipeline.scans.result import (
     LatticeFindings,
     ScanOptions,
     ScanResult,
+    n_unexplained,
     scan_warnings,
 )
 
@@ -227,7 +228,15 @@ def _result(
     n, found, survey = len(phases), asked_alone(judged.found, phases), judged.survey
     shown = np.where(survey.valid[..., None], judged.presence[:, :n].reshape(*scan.scan_shape, n), 0.0)
     warnings = (
-        *scan_warnings(survey, judged.spots, found, mask, phases.names, stored_relative_sigma=scan.grid.relative_sigma),
+        *scan_warnings(
+            survey,
+            judged.spots,
+            found,
+            mask,
+            phases.names,
+            stored_relative_sigma=scan.grid.relative_sigma,
+            n_of_lookalikes=n_unexplained(found) - n_unexplained(judged.found),
+        ),
         *lookalike_warnings(sought, n, judged.presence, survey.valid),
     )
     phase_map = PhaseMap(phases.names, np.clip(shown, 0, 1).astype(np.float32), survey.valid, scan.scan_grid)
