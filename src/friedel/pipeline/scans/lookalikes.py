@@ -48,6 +48,8 @@ def sought_phases(phases: PhaseSet, options: ScanOptions, template: Template) ->
             raise CrystalError(
                 f"{', '.join(doubles)} cannot be a phase and a look-alike. Leave it out of --lookalikes."
             )
+    if not added:
+        return phases
     weights: FloatArray = np.append(np.array(phases.priors) * len(phases), np.full(len(added), _RARITY))
     return PhaseSet((*phases.crystals, *added), tuple(weights / weights.sum()))
 
