@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
+from friedel.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from friedel.identify.counts.maps import CountMaps
 from friedel.identify.counts.template_bank import AZIMUTHS, FREQUENCIES, TemplateBank, whole
 
@@ -48,37 +48,43 @@ def find_candidates(
     template, rotation = np.zeros(shape, dtype=np.int64), np.zeros(shape)
     for first in range(0, maps.n_patterns, _BATCH):
         part = slice(first, min(first + _BATCH, maps.n_patterns))
-        products = np.matmul(_spectrum(_polar(maps, bank, part, hidden)), bank.spectrum)
-        for i in range(products.shape[1]):
-            scores = _correlations(products[:, i])
-            best = scores.max(axis=0)
-            for p in range(n_phases):
-                members = bank.members(p)
-                order = np.argsort(-best[members], kind="stable")[:per_phase] + members.start
+        waves = _spectrum(_polar(maps, bank, part, hidden))
+        products = [_conjugate(waves[..., own.rows]) @ own.coefficients for own in bank.spectra]
+        for i in range(part.stop - first):
+            mine = [own[:, 2 * i : 2 * i + 2] for own in products]
+            largest = max(float(np.abs(own).max()) for own in mine)
+            for p, own in enumerate(mine):
+                scores = _correlations(own, largest)
+                order = np.argsort(-scores.max(axis=0), kind="stable")[:per_phase]
                 order = np.pad(order, (0, per_phase - len(order)), mode="edge")
-                template[first + i, p] = order
+                template[first + i, p] = order + bank.members(p).start
                 rotation[first + i, p] = scores[:, order].argmax(axis=0) * (2.0 * np.pi / AZIMUTHS)
     return Candidates(template, rotation)
 
 
-def _correlations(products: AnyArray) -> Float32Array:
-    """Correlation (A, T) of a pattern with all templates at all azimuths, from products of coefficients (F, T)."""
-    waves = np.concatenate([products.real, products.imag])
-    largest = max(float(waves.max()), -float(waves.min()), 1e-30)
-    waves *= np.float32(_WAVE_LEVELS / largest)
-    np.rint(waves, out=waves)
-    return np.asarray(_inverse_transform() @ waves)
+def _correlations(products: Float32Array, largest: float) -> Float32Array:
+    """Correlation (A, T) of a pattern with templates at all azimuths, from products of coefficients (F, 2, T)."""
+    waves = np.rint(products * np.float32(_WAVE_LEVELS / max(largest, 1e-30)))
+    return np.asarray(_inverse_transform() @ waves.reshape(2 * FREQUENCIES, -1))
 
 
-def _spectrum(picture: AnyArray) -> AnyArray:
-    """Fourier coefficients over azimuth (F, n, R) of polar pictures (n, R, A), in whole numbers."""
+def _spectrum(picture: Float32Array) -> Float32Array:
+    """Fourier coefficients over azimuth (2: real, imaginary; F, n, R) of pictures (n, R, A), in whole numbers."""
     n, radii, _ = picture.shape
     strength = np.abs(picture).max(axis=(1, 2), keepdims=True)
-    waves = whole(picture, strength).reshape(n * radii, -1) @ _transform()
-    waves = waves.reshape(n, radii, 2, FREQUENCIES)
-    coefficients = waves[:, :, 0] + np.complex64(1j) * waves[:, :, 1]
-    largest = np.abs(waves).max(axis=(1, 2, 3))[:, None, None]
-    return np.ascontiguousarray(whole(coefficients, largest).transpose(2, 0, 1))
+    waves = (whole(picture, strength).reshape(n * radii, -1) @ _transform()).reshape(n, radii, 2, FREQUENCIES)
+    return whole(waves, np.abs(waves).max(axis=(1, 2, 3), keepdims=True)).transpose(2, 3, 0, 1)
+
+
+def _conjugate(spectrum: Float32Array) -> Float32Array:
+    """Matrix (F, 2 n, 2 R) that takes the coefficients of templates to products with the conjugate of theirs.
+
+    Real and imaginary part of each pattern follow one another; so a product of complex matrices is one of real ones,
+    which are faster.
+    """
+    real, imag = spectrum
+    rows = np.stack([np.concatenate([real, imag], axis=2), np.concatenate([imag, -real], axis=2)], axis=2)
+    return rows.reshape(FREQUENCIES, -1, rows.shape[3])
 
 
 @cache
@@ -90,15 +96,16 @@ def _transform() -> Float32Array:
 
 @cache
 def _inverse_transform() -> Float32Array:
-    """Matrix (A, 2 F) that takes Fourier coefficients of a real signal back to azimuths, in whole numbers.
+    """Matrix (A, F 2) that takes Fourier coefficients of a real signal back to azimuths, in whole numbers.
 
     For so many short transforms one matrix product is several times faster than an FFT.
     """
     weight = np.where(np.arange(2 * FREQUENCIES) % FREQUENCIES == 0, 0.5, 1.0)
-    return np.asarray(np.rint(weight * _transform()), dtype=np.float32)
+    back = np.rint(weight * _transform()).reshape(AZIMUTHS, 2, FREQUENCIES)
+    return np.asarray(back.transpose(0, 2, 1).reshape(AZIMUTHS, -1), dtype=np.float32)
 
 
-def _polar(maps: CountMaps, bank: TemplateBank, part: slice, hidden: BoolArray | None) -> AnyArray:
+def _polar(maps: CountMaps, bank: TemplateBank, part: slice, hidden: BoolArray | None) -> Float32Array:
     """Signal of some patterns on the bank's polar grid (n, R, A), float32."""
     disk, background = maps.disk[part], maps.background[part]
     signal = np.where(maps.seen, np.sqrt(disk + 0.375) - np.sqrt(background + 0.375), 0.0).astype(np.float32)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import fft
 
-from friedel.core.arrays import AnyArray, FloatArray, IntArray
+from friedel.core.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from friedel.core.beam import Beam
 from friedel.core.errors import DataError
 from friedel.crystal import Crystal, PhaseSet, all_reflections
@@ -31,6 +32,22 @@ LEVELS = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Spectra:
+    """Fourier coefficients over azimuth of the polar pictures of the templates of a phase.
+
+    Parameters
+    ----------
+    rows
+        Radii (L,) at which any of them has a reflection: a third of all, or less.
+    coefficients
+        In whole numbers up to ``LEVELS`` (F, 2 L, T): the real parts at these radii, then the imaginary ones.
+    """
+
+    rows: IntArray
+    coefficients: Float32Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TemplateBank:
     """Templates of all phases (T), padded to the same number of reflections (J).
 
@@ -48,9 +65,8 @@ class TemplateBank:
         Square of the inverse extinction distance, in 1/Å² (T, J); 0 where padded.
     radii_inv_a
         Radial grid (R,) of the polar pictures.
-    spectrum
-        Conjugate Fourier coefficients over azimuth (F, R, T), complex64, of the polar pictures of unit norm, in whole
-        numbers up to ``LEVELS``.
+    spectra
+        Of each phase (P): Fourier coefficients over azimuth of the polar pictures of unit norm.
     curvature_a
         Half the wavelength: a reflection in the plane of a zone has the excitation error -g^2 times this.
     """
@@ -61,7 +77,7 @@ class TemplateBank:
     axis: FloatArray
     coupling2: FloatArray
     radii_inv_a: FloatArray
-    spectrum: AnyArray
+    spectra: tuple[Spectra, ...]
     curvature_a: float
 
     def members(self, phase: int) -> slice:
@@ -96,7 +112,7 @@ def affordable_spacing_deg(phases: PhaseSet, spacing_deg: float) -> float:
 
 _Key = tuple[object, ...]
 _BUILT: dict[_Key, TemplateBank] = {}
-#: Templates that a bank may hold, about; 22 kB each.
+#: Templates that a bank may hold, about; 20 kB each at most.
 _MAX_TEMPLATES = 12_000
 #: Banks that a process keeps: one for the scan at hand, one for a scan before.
 _MAX_BUILT = 2
@@ -147,8 +163,9 @@ def build_bank(
     n_radii = int(np.clip(np.ceil((high - low) / radial_step_inv_a) + 1, 2, MAX_RADII))
     radii: FloatArray = np.linspace(low, high, n_radii)
     curvature = 0.5 * beam.wavelength_a
-    spectrum = _spectra(g, coupling2, radii, curvature)
-    return TemplateBank(phase, frame, g, axis, coupling2, radii, spectrum, curvature)
+    members = [phase == p for p in range(len(parts))]
+    pictures = [_pictures(g[mine], coupling2[mine], radii, curvature) for mine in members]
+    return TemplateBank(phase, frame, g, axis, coupling2, radii, _spectra(pictures), curvature)
 
 
 def _templates_of(
@@ -181,8 +198,8 @@ def _excitation(g: FloatArray, curvature_a: float) -> FloatArray:
     return np.asarray(-(g[..., 2] + curvature_a * (g**2).sum(axis=-1)))
 
 
-def _spectra(g: FloatArray, coupling2: FloatArray, radii: FloatArray, curvature_a: float) -> AnyArray:
-    """Polar pictures of the amplitudes, one point per reflection, as Fourier coefficients (F, R, T)."""
+def _pictures(g: FloatArray, coupling2: FloatArray, radii: FloatArray, curvature_a: float) -> Float32Array:
+    """Polar pictures (T, R, A) of the amplitudes, one point per reflection."""
     t = len(g)
     amplitude = np.sqrt(_typical(_excitation(g, curvature_a), coupling2))
     picture = np.zeros((t, len(radii), AZIMUTHS), dtype=np.float32)
@@ -195,18 +212,25 @@ def _spectra(g: FloatArray, coupling2: FloatArray, radii: FloatArray, curvature_
     np.add.at(picture, (row, r0, a0 % AZIMUTHS), amplitude[inside] * (1.0 - share))
     np.add.at(picture, (row, r0, (a0 + 1) % AZIMUTHS), amplitude[inside] * share)
     picture /= np.maximum(np.sqrt((amplitude**2 * inside).sum(axis=1)), 1e-9)[:, None, None]
-    spectrum = np.conj(fft.rfft(picture, axis=2)[..., :FREQUENCIES]).transpose(2, 1, 0)
+    return picture
+
+
+def _spectra(pictures: Sequence[Float32Array]) -> tuple[Spectra, ...]:
+    """Fourier coefficients of the polar pictures of each phase, in whole numbers on one scale."""
+    rows = [np.flatnonzero(picture.any(axis=(0, 2))) for picture in pictures]
+    waves = [fft.rfft(picture[:, lit], axis=2)[..., :FREQUENCIES] for picture, lit in zip(pictures, rows, strict=True)]
     # No coefficient of a picture of unit norm, a point per reflection, exceeds the sum of its amplitudes.
-    return np.ascontiguousarray(whole(spectrum, float(np.abs(spectrum).max())))
+    largest = max(float(np.abs(wave).max(initial=0.0)) for wave in waves)
+    whole_waves = [np.concatenate([whole(wave.real, largest), whole(wave.imag, largest)], axis=1) for wave in waves]
+    return tuple(
+        Spectra(lit, np.ascontiguousarray(wave.transpose(2, 1, 0))) for lit, wave in zip(rows, whole_waves, strict=True)
+    )
 
 
-def whole(values: AnyArray, largest: Any, levels: int = LEVELS) -> AnyArray:
-    """Round to whole numbers from -levels to levels, complex64 or float32.
+def whole(values: AnyArray, largest: Any) -> Float32Array:
+    """Round to whole numbers from -LEVELS to LEVELS.
 
     Sums of products of such numbers are exact in float32 as long as they stay below 2^24, whatever the order: the same
     on every machine and however patterns are put together in one matrix product.
     """
-    scale = levels / np.maximum(largest, 1e-30)
-    if np.iscomplexobj(values):
-        return np.asarray(np.rint(values.real * scale) + 1j * np.rint(values.imag * scale), dtype=np.complex64)
-    return np.asarray(np.rint(values * scale), dtype=np.float32)
+    return np.asarray(np.rint(values * (LEVELS / np.maximum(largest, 1e-30))), dtype=np.float32)
