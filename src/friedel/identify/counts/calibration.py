@@ -128,20 +128,25 @@ def learn_axial(maps: CountMaps, bank: TemplateBank, n_phases: int, options: Cou
         strain_sigma=max(_LATTICE_SIGMA, options.strain_sigma),
         per_phase=min(options.per_phase, _PER_PHASE),
     )
-    ways, values = orientations_of(bank, n_phases), []
+    ways = orientations_of(bank, n_phases)
     orientations = find_candidates(maps, bank, n_phases, per_phase=loose.per_phase)
-    for tried in _AXIAL:
-        fits = refine(maps, bank.strained(unstrained, tried * free), orientations, loose)
-        values.append(fits.log_evidence[best_of_phases(fits, maps.n_patterns, n_phases)] - ways)
-    lattice = free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1])))
-    rough: FloatArray = likeliest_axial(np.stack(values), np.maximum(lattice, 0.0)) * free
+
+    def value_of(axial: FloatArray) -> FloatArray:
+        """Log evidence of each phase in each pattern (n, P) with these strains (P,)."""
+        fits = refine(maps, bank.strained(unstrained, axial), orientations, loose)
+        return np.asarray(fits.log_evidence[best_of_phases(fits, maps.n_patterns, n_phases)] - ways)
+
+    lattice = np.maximum(free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1]))), 0.0)
+    rough: FloatArray = likeliest_axial(np.stack([value_of(tried * free) for tried in _AXIAL]), lattice) * free
     axial = rough
     for _ in range(_ROUNDS):
         strained = bank.strained(unstrained, axial)
         fits, chosen, _, sure = _lead(maps, strained, n_phases, loose)
         left = _axial_left(maps, strained, fits, chosen[sure], axial)
         axial = np.clip(axial + left, rough - _AXIAL_STEP, rough + _AXIAL_STEP)
-    return axial
+    gained = np.maximum(value_of(axial), lattice[:, None]) - np.maximum(value_of(unstrained), lattice[:, None])
+    cost = 0.5 * (axial / AXIAL_SIGMA) ** 2
+    return np.where(gained.sum(axis=0) - cost > _AXIAL_GAIN, axial, 0.0)
 
 
 def likeliest_axial(values: FloatArray, lattice: FloatArray) -> FloatArray:
