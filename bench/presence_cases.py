@@ -87,8 +87,9 @@ _RELATIVES = (0.016, 0.08)
 _COMPARED, _NEAR, _MIMICS = 6, 0.015, 12
 #: Spread of the strain of a crystal that is no candidate, against its file.
 _FOREIGN_STRAIN = 0.006
-#: Spread of each lattice between positions: little in most samples, much where a battery is charged unevenly.
-_UNREST = (0.0005, 0.006)
+#: Spread of each lattice between positions, and further along a unique axis: little in most samples, much where a
+#: battery is charged unevenly.
+_UNREST, _AXIAL_UNREST = (0.0005, 0.006), (0.0005, 0.012)
 #: What a pattern shows: nothing, a crystal that is no candidate, one candidate, or two along the beam.
 SHOWN = ("none", "foreign", "one", "two")
 #: Patterns of a scan.
@@ -231,8 +232,8 @@ class Sample:
         Electrons per pattern, share in the halo, and blur.
     scattering
         How light is shared out.
-    unrest
-        Spread of each lattice between positions.
+    unrest, axial_unrest
+        Spread of each lattice between positions, and further along a unique axis.
     textured
         Whether all crystals lie along their six-fold zones, as in a cathode seen along its layers.
     """
@@ -246,6 +247,7 @@ class Sample:
     blur_px: float
     scattering: Scattering
     unrest: float
+    axial_unrest: float
     textured: bool
 
 
@@ -274,6 +276,7 @@ def draw_sample(setting: Setting, lookalikes: tuple[Crystal, ...], textured: boo
         rng.uniform(0.6, 1.0),
         _SCATTERING[rng.choice(3, p=[0.3, 0.45, 0.25])],
         float(np.exp(rng.uniform(*np.log(_UNREST)))),
+        float(np.exp(rng.uniform(*np.log(_AXIAL_UNREST)))),
         textured,
     )
 
@@ -301,6 +304,7 @@ def draw_pattern(
         part = 1.0 if len(shown) == 1 else (share, 1.0 - share)[i]
         grown = frame is not None and near and may_grow_on(shown[0], crystal) and rng.random() < 0.8
         frame = frame if grown else draw_frame(crystal, near, sample.textured, rng)
+        crystal = strained(crystal, 0.0, float(rng.normal(0.0, sample.axial_unrest)))
         one = spots_of(crystal, setting.beam, frame, max(thickness * part, 15.0), sample.scattering, rng)
         one = with_residues(one, crystal, setting.beam, frame, rng) if sample.scattering != "precessed" else one
         spots.append(replace(one, k_inv_a=one.k_inv_a * (1.0 + rng.normal(0.0, sample.unrest))))

@@ -129,7 +129,8 @@ def test_strains_are_relative_to_the_files_of_the_phases(mapped: ScanResult) -> 
     """What all positions share is taken into the lattices first, and belongs to their strain all the same."""
     found = mapped.found
     assert isinstance(found, CountFindings)
-    counted = replace(found, plan=replace(found.plan, shared=SharedFacts(np.array([0.02, -0.01]), np.zeros(2), 0.002)))
+    shared = replace(SharedFacts.nothing(2), strains=np.array([0.02, -0.01]))
+    counted = replace(found, plan=replace(found.plan, shared=shared))
     alone = np.asarray(found.evidence.strain, np.float64)
     assert np.allclose(counted.strain - alone, [0.02, -0.01], atol=0.0005)
 

@@ -13,7 +13,7 @@ from friedel.identify.counts.hypotheses import ANY_LATTICE, USUAL_SPREAD
 from friedel.identify.counts.maps import CountMaps
 from friedel.identify.counts.matching import CountOptions, best_of_phases, fit_surest, orientations_of, refine
 from friedel.identify.counts.orientation_fit import PLACE_RELATIVE, Fits
-from friedel.identify.counts.template_bank import TemplateBank
+from friedel.identify.counts.template_bank import USUAL_AXIAL, TemplateBank
 from friedel.identify.lattices.zone_map import (
     Distortion,
     distortion_prior,
@@ -38,6 +38,9 @@ _LATTICE_SIGMA, _LEAST_PATTERNS = 0.01, 3
 #: Spreads of strain that are told apart, and the share of sure patterns that are of mistaken or stacked crystals.
 _SPREADS: FloatArray = 0.001 * np.array([0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0])
 _MISTAKEN = 0.25
+#: The same along the unique axis, where mistaken crystals are strained by about so much.
+_AXIAL_SPREADS: FloatArray = USUAL_AXIAL * 2.0 ** np.arange(-3.0, 1.25, 0.5)
+_ANY_AXIAL = 0.03
 #: Strains along a unique axis, beyond that of the other axes, that are tried, of which the outermost are too large to
 #: be believed; one sigma of what to expect; and by how much, in natural logarithms, one must beat none at all.
 _AXIAL_STEP, _NO_AXIAL = 0.02, 4
@@ -88,18 +91,39 @@ def fit_count_distortion(
 
 def learn_strains(
     maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions
-) -> tuple[FloatArray, float]:
+) -> tuple[FloatArray, float, FloatArray]:
     """Strain that each phase has throughout a scan (P,), measured over stored length minus 1, and how it spreads.
 
     Composition and charge change a lattice by up to 2 %, and the whole sample with it. Learned from the patterns in
-    which a phase is sure with a strain that free; 0 where fewer than three are.
+    which a phase is sure with a strain that free; 0 where fewer than three are. The spread of the strain along the
+    unique axis of each phase (P,) as well.
     """
     loose = replace(options, strain_sigma=max(_LATTICE_SIGMA, options.strain_sigma))
     fits, chosen, _, is_sure = _lead(maps, bank, n_phases, loose)
     sure = chosen[is_sure]
-    return likeliest_strains(
-        fits.free_strain(loose.strain_sigma)[sure], fits.strain_sigma[sure], fits.phase[sure], n_phases
+    phase = fits.phase[sure]
+    strains, spread = likeliest_strains(
+        fits.free_strain(loose.strain_sigma)[sure], fits.strain_sigma[sure], phase, n_phases
     )
+    axial = fits.free_axial(bank.axial_sigma[fits.phase])[sure]
+    axial_spread = likeliest_axial_spread(axial, fits.axial_sigma[sure])
+    told = np.bincount(phase, minlength=n_phases) >= _LEAST_PATTERNS
+    return strains, spread, np.where(told, axial_spread, bank.axial_sigma)
+
+
+def likeliest_axial_spread(strain: FloatArray, sigma: FloatArray) -> float:
+    """Likeliest spread of strains along the unique axis (N,) about those of their phases, given their errors.
+
+    A share of mistaken crystals, as in ``likeliest_strains``, is strained by about ``_ANY_AXIAL``; spreads are likely
+    within a factor of two of ``USUAL_AXIAL``. What a zone tells nothing of, of large error, speaks for no spread.
+    """
+    own, other = (
+        np.exp(-0.5 * strain**2 / variance) / np.sqrt(2.0 * np.pi * variance)
+        for variance in (_AXIAL_SPREADS[:, None] ** 2 + sigma**2, _ANY_AXIAL**2 + sigma**2)
+    )
+    value = np.log((1.0 - _MISTAKEN) * own + _MISTAKEN * other).sum(axis=1)
+    value -= 0.5 * (np.log(_AXIAL_SPREADS / USUAL_AXIAL) / np.log(2.0)) ** 2
+    return float(_AXIAL_SPREADS[value.argmax()])
 
 
 def support_of(

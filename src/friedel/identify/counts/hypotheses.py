@@ -12,6 +12,7 @@ from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.identify.counts.brightness import MODELS
 from friedel.identify.counts.maps import MAX_SPOTS, CountMaps
 from friedel.identify.counts.orientation_fit import Fits, log_clutter
+from friedel.identify.counts.template_bank import USUAL_AXIAL
 
 #: Log likelihood that a reflection must add to claim its spot.
 _CLAIM = 1.0
@@ -111,24 +112,28 @@ class SharedFacts:
         Of each phase throughout the scan (P,), already in the lattices of the candidates.
     axial
         Further strain of each along its unique axis (P,), likewise.
+    axial_sigma
+        Spread of that between positions (P,), likewise.
     spread
         Of the strain of one phase between positions: even lattices tell mimics apart, uneven ones do not.
     """
 
     strains: FloatArray
     axial: FloatArray
+    axial_sigma: FloatArray
     spread: float
 
     @classmethod
     def nothing(cls, n_phases: int) -> SharedFacts:
         """Stand for a pattern alone."""
-        return cls(np.zeros(n_phases), np.zeros(n_phases), USUAL_SPREAD)
+        return cls(np.zeros(n_phases), np.zeros(n_phases), np.full(n_phases, USUAL_AXIAL), USUAL_SPREAD)
 
     def of(self, n_phases: int) -> SharedFacts:
         """Keep what is known of the first so many phases, or know nothing of more."""
         more = (0, max(n_phases - len(self.strains), 0))
         strains, axial = (np.pad(column[:n_phases], more) for column in (self.strains, self.axial))
-        return SharedFacts(strains, axial, self.spread)
+        sigma = np.pad(self.axial_sigma[:n_phases], more, constant_values=USUAL_AXIAL)
+        return SharedFacts(strains, axial, sigma, self.spread)
 
 
 def describe(

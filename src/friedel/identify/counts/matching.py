@@ -138,7 +138,7 @@ def weigh_phases(
     ways = orientations_of(bank, n_phases)
     single = fits.log_evidence[best] - ways
     frames = laboratory_frames(bank, fits)
-    pairs = _pairs(maps, bank, phases, fits, frames, single, ways, (hosts, guests), options.strain_sigma)
+    pairs = _pairs(maps, bank, phases, fits, frames, single, ways, (hosts, guests))
     lattice = free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1])))
     mimics = mimic_evidence(fits, maps.total, best.ravel()).reshape(n, n_phases)
     inner = inner_surprise(maps, bank, fits, best.ravel()).reshape(n, n_phases)
@@ -227,7 +227,7 @@ def _light_of(maps: CountMaps, fits: Fits, chosen: IntArray) -> BoolArray:
 
 def _pairs(
     maps: CountMaps, bank: TemplateBank, phases: PhaseSet, fits: Fits, frames: FloatArray, single: FloatArray,
-    ways: FloatArray, grown: tuple[IntArray, IntArray], strain_sigma: float,
+    ways: FloatArray, grown: tuple[IntArray, IntArray],
 ) -> PairFit:  # fmt: skip
     """The best pair of candidates of every two of the surest phases of each pattern (n, Q).
 
@@ -247,7 +247,7 @@ def _pairs(
                 surest = tops[0][rows, one]
                 tried.append((surest, _best_of_rest(fits, n_phases, surest, two)))
     first, second = (np.concatenate(column) for column in zip(*tried, strict=True))
-    found = weigh_pairs(maps, bank, fits, first, second, strain_sigma=strain_sigma)
+    found = weigh_pairs(maps, bank, fits, first, second)
     p, q = fits.phase[first], fits.phase[second]
     cost, aligned = ways[p] + ways[q], np.zeros(len(first), dtype=bool)
     for i, crystal in enumerate(phases.crystals):

@@ -18,8 +18,8 @@ from friedel.identify.counts.template_bank import MAX_TILT_MRAD, TemplateBank
 SPOT_COST, FAINT_COST, FAINT_SHARE = 7.5, 0.0, 0.0015
 #: One sigma of what is left of each position when the crystal is strained as a whole: of its length, and in pixels.
 PLACE_RELATIVE, PLACE_PX = 0.002, 0.15
-#: One sigma of the strain along the unique axis beyond what all crystals of the phase share, and of a rotation, in rad.
-_AXIAL_SIGMA, _TURN_SIGMA = 0.01, 0.02
+#: One sigma of a rotation, in rad.
+_TURN_SIGMA = 0.02
 #: Rotations (rad) and tilts (units of the step) that are tried about each candidate.
 _TURNS = np.deg2rad([-1.0, 0.0, 1.0])
 _TILT_STEPS_MRAD = (12.0, 6.0, 3.0)
@@ -120,8 +120,10 @@ class Fits:
         In-plane rotation (N,), and tilt of the crystal about (ky, kx) as gradient of the excitation error (N, 2).
     strain, strain_sigma
         Measured over computed length, minus 1 (N,), held towards 0 by its prior; error of the measurement alone.
-    axial, strain_cost
-        Further strain along the unique axis (N,), and what both cost in log evidence (N,).
+    axial, axial_sigma
+        Further strain along the unique axis (N,), likewise.
+    strain_cost
+        What both strains cost in log evidence (N,).
     log_evidence
         Gain in log likelihood over spots that no crystal explains, marginal over the brightness of the crystal (N,).
     reflected, sight
@@ -140,6 +142,7 @@ class Fits:
     strain: FloatArray
     strain_sigma: FloatArray
     axial: FloatArray
+    axial_sigma: FloatArray
     strain_cost: FloatArray
     log_evidence: FloatArray
     reflected: Reflected
@@ -157,6 +160,10 @@ class Fits:
         """Strain as measured (N,), without the prior of this error that holds it towards 0."""
         return np.asarray(self.strain * (1.0 + (self.strain_sigma / prior_sigma) ** 2))
 
+    def free_axial(self, prior_sigma: FloatArray) -> FloatArray:
+        """Further strain along the unique axis as measured (N,), likewise."""
+        return np.asarray(self.axial * (1.0 + (self.axial_sigma / prior_sigma) ** 2))
+
     def followed_by(self, other: Fits) -> Fits:
         """Put the candidates of two fits end to end."""
         one, two = self.reflected, other.reflected
@@ -169,6 +176,7 @@ class Fits:
             np.concatenate([self.strain, other.strain]),
             np.concatenate([self.strain_sigma, other.strain_sigma]),
             np.concatenate([self.axial, other.axial]),
+            np.concatenate([self.axial_sigma, other.axial_sigma]),
             np.concatenate([self.strain_cost, other.strain_cost]),
             np.concatenate([self.log_evidence, other.log_evidence]),
             Reflected(
@@ -199,25 +207,26 @@ def fit_candidates(
     """Refine rotation, tilt and strain of candidates (N) on the counts, and gather their evidence.
 
     After the coarsest step the best few of each phase in each pattern go on. ``strain_sigma`` is the prior one-sigma
-    error of the lattice of a crystal against its file, all lengths together.
+    error of the lattice of a crystal against its file, all lengths together; the bank knows that of its unique axis.
     """
     tilt = np.zeros((len(pattern), 2)) if tilt_rad is None else tilt_rad.copy()
     reflected = _reflections_of(bank, pattern, template)
     rotation = _best_turn(maps, bank, reflected, rotation_rad, tilt)
     coarsest, *finer = _TILT_STEPS_MRAD
-    rotation, *_, sight = _registered(maps, reflected, rotation, strain_sigma)
+    sigmas = np.stack([np.full(len(template), strain_sigma), bank.axial_sigma[bank.phase[template]]], axis=1)
+    rotation, *_, sight = _registered(maps, reflected, rotation, sigmas)
     tilt, value = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * coarsest)
     kept = _best_few(pattern, bank.phase[template], value)
-    pattern, template, rotation, tilt = pattern[kept], template[kept], rotation[kept], tilt[kept]
+    pattern, template, rotation, tilt, sigmas = pattern[kept], template[kept], rotation[kept], tilt[kept], sigmas[kept]
     reflected = _reflections_of(bank, pattern, template)
     for step_mrad in finer:
-        rotation, strains, strain_error, cost, sight = _registered(maps, reflected, rotation, strain_sigma)
+        rotation, strains, errors, cost, sight = _registered(maps, reflected, rotation, sigmas)
         tilt, _ = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * step_mrad)
     by_model, gain = _evaluate(maps, bank, reflected, sight, tilt)
     value = np.asarray(special.logsumexp(by_model, axis=1)) - cost
     return Fits(
-        pattern, bank.phase[template], template, rotation, tilt, strains[:, 0], strain_error, strains[:, 1], cost,
-        value, reflected, sight, gain, by_model,
+        pattern, bank.phase[template], template, rotation, tilt, strains[:, 0], errors[:, 0],
+        strains[:, 1], errors[:, 1], cost, value, reflected, sight, gain, by_model,
     )  # fmt: skip
 
 
@@ -242,14 +251,15 @@ def _best_turn(
 
 
 def _registered(
-    maps: CountMaps, reflected: Reflected, rotation: FloatArray, strain_sigma: float
+    maps: CountMaps, reflected: Reflected, rotation: FloatArray, sigmas: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, Sight]:
-    """Rotation (N,), strains (N, 2), error of the first and cost of both (N,) as spots have them, and what is seen."""
+    """Rotation (N,), strains and their errors (N, 2), cost of both (N,) as spots have them, and what is seen."""
     unstrained = np.zeros((len(rotation), 2))
     seen = look(maps, reflected, rotation, unstrained)
-    turn, strains, error = _register(maps, reflected, seen, rotation, strain_sigma)
-    cost = 0.5 * ((strains / np.array([strain_sigma, _AXIAL_SIGMA])) ** 2).sum(axis=1)
-    return rotation + turn, strains, error, cost, look(maps, reflected, rotation + turn, strains)
+    turn, strains, errors = _register(maps, reflected, seen, rotation, sigmas)
+    # That along the axis is free for some zones alone, and costs what narrowing it down does.
+    cost = 0.5 * ((strains / sigmas) ** 2).sum(axis=1) + 0.5 * np.log1p((sigmas[:, 1] / errors[:, 1]) ** 2)
+    return rotation + turn, strains, errors, cost, look(maps, reflected, rotation + turn, strains)
 
 
 def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strains: FloatArray) -> Sight:
@@ -341,12 +351,12 @@ def _best_tilt(
 
 
 def _register(
-    maps: CountMaps, reflected: Reflected, sight: Sight, rotation_rad: FloatArray, strain_sigma: float
+    maps: CountMaps, reflected: Reflected, sight: Sight, rotation_rad: FloatArray, sigmas: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Least-squares rotation (N,), at most a degree, and strains (N, 2) that bring reflections onto their spots.
 
-    Strains, of all lengths together and further along the unique axis, are held towards 0 by their priors; the error of
-    the measurement of the first alone is returned as well (N,).
+    Strains, of all lengths together and further along the unique axis, are held towards 0 by priors of these
+    errors (N, 2); errors of their measurement alone are returned as well (N, 2).
     """
     matched, n = np.flatnonzero(sight.spot >= 0), len(rotation_rad)
     pattern, candidate, spot = reflected.pattern[matched], reflected.candidate[matched], sight.spot[matched]
@@ -361,12 +371,12 @@ def _register(
     right = np.stack([np.bincount(candidate, column, n) for column in (weighed * off[:, None]).sum(axis=2).T], axis=1)
     for i, j in zip(*np.triu_indices(3), strict=True):
         normal[:, i, j] = normal[:, j, i] = np.bincount(candidate, (weighed[:, i] * slopes[:, j]).sum(axis=1), n)
-    normal[:, range(3), range(3)] += np.array([_TURN_SIGMA, strain_sigma, _AXIAL_SIGMA]) ** -2.0
+    normal[:, range(3), range(3)] += np.insert(sigmas, 0, _TURN_SIGMA, axis=1) ** -2.0
     covariance = np.linalg.inv(normal)
-    turn, strain, axial = np.einsum("nij,nj->in", covariance, right)
-    # What the spots say of the strain alone: all that is known of it, less its prior.
-    error = np.maximum(1.0 / covariance[:, 1, 1] - strain_sigma**-2, 1e-12) ** -0.5
-    return np.clip(turn, -0.02, 0.02), np.stack([strain, axial], axis=1), np.asarray(error)
+    found = np.einsum("nij,nj->ni", covariance, right)
+    # What the spots say of each strain alone: all that is known of it, less its prior.
+    known = 1.0 / covariance[:, (1, 2), (1, 2)] - sigmas**-2.0
+    return np.clip(found[:, 0], -0.02, 0.02), found[:, 1:], np.asarray(np.maximum(known, 1e-12) ** -0.5)
 
 
 def _turned(k_inv_a: FloatArray, angle_rad: FloatArray) -> FloatArray:

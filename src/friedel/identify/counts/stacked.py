@@ -56,9 +56,7 @@ class _Pairs:
     total: FloatArray
 
 
-def weigh_pairs(
-    maps: CountMaps, bank: TemplateBank, fits: Fits, first: IntArray, second: IntArray, *, strain_sigma: float
-) -> PairFit:
+def weigh_pairs(maps: CountMaps, bank: TemplateBank, fits: Fits, first: IntArray, second: IntArray) -> PairFit:
     """Weigh pairs of refined candidates of one pattern each (Q,), at no cost of their orientations.
 
     Where a reflection of one falls onto one of the other their expected light adds, so that no electron speaks twice.

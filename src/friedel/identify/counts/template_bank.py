@@ -25,6 +25,8 @@ _LIT_INV_A = 0.025
 #: Share of the brightest reflection below which a reflection of a template is left out.
 _FAINT = 2e-3
 _MAX_REFLECTIONS = 48
+#: One sigma of the strain of a crystal along its unique axis, beyond that of its phase, where nothing is known of it.
+USUAL_AXIAL = 0.01
 #: Steps of azimuth, how many of its Fourier coefficients are kept, and most steps of radius.
 AZIMUTHS, FREQUENCIES, MAX_RADII = 120, 48, 48
 #: Whole numbers that stand for a coefficient: 2 * 48 products of 255 * 255 stay below 2^24.
@@ -61,6 +63,8 @@ class TemplateBank:
         Reflections (T, J, 3) in components (ky, kx, beam).
     axis
         Unique axis of the crystal (T, 3) in these components, 0 where it has none.
+    axial_sigma
+        One sigma of the strain of a crystal of each phase (P,) along that axis, beyond that of the phase.
     coupling2
         Square of the inverse extinction distance, in 1/Å² (T, J); 0 where padded.
     radii_inv_a
@@ -75,6 +79,7 @@ class TemplateBank:
     frame: FloatArray
     g_inv_a: FloatArray
     axis: FloatArray
+    axial_sigma: FloatArray
     coupling2: FloatArray
     radii_inv_a: FloatArray
     spectra: tuple[Spectra, ...]
@@ -85,14 +90,15 @@ class TemplateBank:
         first, last = np.searchsorted(self.phase, [phase, phase + 1])
         return slice(int(first), int(last))
 
-    def strained(self, strains: FloatArray, axial: FloatArray) -> TemplateBank:
+    def strained(self, strains: FloatArray, axial: FloatArray, axial_sigma: FloatArray | None = None) -> TemplateBank:
         """Lengthen the reciprocal lattice of each phase (P,), and further along its unique axis (P,).
 
-        The polar pictures, coarser than that, stay.
+        The polar pictures, coarser than that, stay; so does ``axial_sigma`` (P,) unless given.
         """
         along = (self.g_inv_a * self.axis[:, None]).sum(axis=2) * axial[self.phase][:, None]
         g = self.g_inv_a + along[..., None] * self.axis[:, None]
-        return replace(self, g_inv_a=g * (1.0 + strains[self.phase])[:, None, None])
+        g = g * (1.0 + strains[self.phase])[:, None, None]
+        return replace(self, g_inv_a=g, axial_sigma=self.axial_sigma if axial_sigma is None else axial_sigma)
 
 
 def _typical(s_inv_a: FloatArray, coupling2: FloatArray) -> FloatArray:
@@ -165,7 +171,8 @@ def build_bank(
     curvature = 0.5 * beam.wavelength_a
     members = [phase == p for p in range(len(parts))]
     pictures = [_pictures(g[mine], coupling2[mine], radii, curvature) for mine in members]
-    return TemplateBank(phase, frame, g, axis, coupling2, radii, _spectra(pictures), curvature)
+    sigma = np.full(len(parts), USUAL_AXIAL)
+    return TemplateBank(phase, frame, g, axis, sigma, coupling2, radii, _spectra(pictures), curvature)
 
 
 def _templates_of(

@@ -71,7 +71,11 @@ class CountPlan:
             spacing_deg=affordable_spacing_deg(self.phases, self.options.spacing_deg),
             radial_step_inv_a=self.radial_step_inv_a,
         )
-        return bank if self.shared is None else bank.strained(self.shared.strains, self.shared.axial)
+        return (
+            bank
+            if self.shared is None
+            else bank.strained(self.shared.strains, self.shared.axial, self.shared.axial_sigma)
+        )
 
     def beside(self, sought: PhaseSet) -> CountPlan:
         """Return the plan for more phases, the own ones first; the lattices of the others are those of their files."""
@@ -198,8 +202,8 @@ def strain_phases(sample: CountSample, plan: CountPlan, distortion: Distortion) 
     maps = replace(maps, grid=fitted_grid(grid, distortion))
     axial = learn_axial(maps, plan.bank, n_phases, plan.options)
     bank = plan.bank.strained(np.zeros(n_phases), axial)
-    strains, spread = learn_strains(maps, bank, n_phases, plan.options)
-    return replace(plan, shared=SharedFacts(strains, axial, spread))
+    strains, spread, axial_sigma = learn_strains(maps, bank, n_phases, plan.options)
+    return replace(plan, shared=SharedFacts(strains, axial, axial_sigma, spread))
 
 
 def _about_own_beam(spots: Spots, shift_px: FloatArray, grid: ReciprocalGrid) -> Spots:
