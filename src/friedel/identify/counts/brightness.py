@@ -42,12 +42,16 @@ class Brightness:
 
 _THICKNESSES_A = (45.0, 80.0, 130.0, 190.0, 270.0, 360.0)
 _TOTALS = (0.06, 0.15, 0.35)
+_SHAPES = (1.0, 4.0, 16.0)
 MODELS: tuple[Brightness, ...] = tuple(
     Brightness(kind, amount, shape)  # type: ignore[arg-type]
     for kind, amounts in (("two-beam", _THICKNESSES_A), ("precessed", _TOTALS))
     for amount in amounts
-    for shape in (1.0, 4.0, 16.0)
+    for shape in _SHAPES
 )
+#: Models that expect different shares of the beam, and which of these each model agrees with.
+LIGHTS = MODELS[:: len(_SHAPES)]
+LIGHT_OF = tuple(i // len(_SHAPES) for i in range(len(MODELS)))
 LOG_WEIGHTS: FloatArray = np.full(len(MODELS), -np.log(len(MODELS)))
 #: Models that are enough to refine an orientation.
 ROUGH = tuple(i for i, m in enumerate(MODELS) if m.shape == 4.0 and m.amount in (80.0, 190.0, 0.15))

@@ -247,7 +247,7 @@ def _pairs(
                 surest = tops[0][rows, one]
                 tried.append((surest, _best_of_rest(fits, n_phases, surest, two)))
     first, second = (np.concatenate(column) for column in zip(*tried, strict=True))
-    found = weigh_pairs(maps, bank, fits, first, second)
+    found = weigh_pairs(maps, fits, first, second)
     p, q = fits.phase[first], fits.phase[second]
     cost, aligned = ways[p] + ways[q], np.zeros(len(first), dtype=bool)
     for i, crystal in enumerate(phases.crystals):

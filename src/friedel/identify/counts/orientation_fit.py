@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy import special
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
-from friedel.identify.counts.brightness import LOG_WEIGHTS, MODELS, ROUGH, expected_shares
+from friedel.identify.counts.brightness import LIGHT_OF, LIGHTS, LOG_WEIGHTS, MODELS, ROUGH, expected_shares
 from friedel.identify.counts.light import log_evidence
 from friedel.identify.counts.maps import NO_SPOT, SHADOW, CountMaps
 from friedel.identify.counts.template_bank import MAX_TILT_MRAD, TemplateBank
@@ -128,6 +129,8 @@ class Fits:
         Gain in log likelihood over spots that no crystal explains, marginal over the brightness of the crystal (N,).
     reflected, sight
         Their reflections, and what is seen there.
+    share
+        Share of the beam that each reflection is expected to have under each of ``LIGHTS`` (E, L).
     gain
         What each reflection adds under each model of brightness (E, M).
     log_by_model
@@ -147,6 +150,7 @@ class Fits:
     log_evidence: FloatArray
     reflected: Reflected
     sight: Sight
+    share: FloatArray
     gain: FloatArray
     log_by_model: FloatArray
 
@@ -187,6 +191,7 @@ class Fits:
                 np.concatenate([one.axial_inv_a, two.axial_inv_a]),
             ),
             self.sight.followed_by(other.sight),
+            np.concatenate([self.share, other.share]),
             np.concatenate([self.gain, other.gain]),
             np.concatenate([self.log_by_model, other.log_by_model]),
         )
@@ -222,11 +227,11 @@ def fit_candidates(
     for step_mrad in finer:
         rotation, strains, errors, cost, sight = _registered(maps, reflected, rotation, sigmas)
         tilt, _ = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * step_mrad)
-    by_model, gain = _evaluate(maps, bank, reflected, sight, tilt)
+    by_model, share, gain = _evaluate(maps, bank, reflected, sight, tilt)
     value = np.asarray(special.logsumexp(by_model, axis=1)) - cost
     return Fits(
         pattern, bank.phase[template], template, rotation, tilt, strains[:, 0], errors[:, 0],
-        strains[:, 1], errors[:, 1], cost, value, reflected, sight, gain, by_model,
+        strains[:, 1], errors[:, 1], cost, value, reflected, sight, share, gain, by_model,
     )  # fmt: skip
 
 
@@ -244,7 +249,7 @@ def _best_turn(
     best, out = np.full(len(tilt), -np.inf), rotation_rad
     for turn in _TURNS:
         sight = look(maps, reflected, rotation_rad + turn, np.zeros_like(tilt))
-        value = special.logsumexp(_evaluate(maps, bank, reflected, sight, tilt, ROUGH)[0], axis=1)
+        value = _rough_evidence(maps, bank, reflected, sight, tilt)
         better = value > best
         best, out = np.where(better, value, best), np.where(better, rotation_rad + turn, out)
     return out
@@ -254,9 +259,8 @@ def _registered(
     maps: CountMaps, reflected: Reflected, rotation: FloatArray, sigmas: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, Sight]:
     """Rotation (N,), strains and their errors (N, 2), cost of both (N,) as spots have them, and what is seen."""
-    unstrained = np.zeros((len(rotation), 2))
-    seen = look(maps, reflected, rotation, unstrained)
-    turn, strains, errors = _register(maps, reflected, seen, rotation, sigmas)
+    px, _, spot, _ = _falling(maps, reflected, rotation, np.zeros((len(rotation), 2)))
+    turn, strains, errors = _register(maps, reflected, px, spot, rotation, sigmas)
     # That along the axis is free for some zones alone, and costs what narrowing it down does.
     cost = 0.5 * ((strains / sigmas) ** 2).sum(axis=1) + 0.5 * np.log1p((sigmas[:, 1] / errors[:, 1]) ** 2)
     return rotation + turn, strains, errors, cost, look(maps, reflected, rotation + turn, strains)
@@ -267,21 +271,10 @@ def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strain
 
     Strains (N, 2) are of all lengths together, and further along the unique axis.
     """
-    strain, axial = strains[reflected.candidate].T
-    k = reflected.g_inv_a[:, :2] + axial[:, None] * reflected.axial_inv_a[:, :2]
-    k = (1.0 + strain)[:, None] * _turned(k, rotation_rad[reflected.candidate])
-    pattern = reflected.pattern
-    px = maps.grid.px_of(k) - np.asarray(maps.grid.centre_px) + maps.beam_px[pattern]
-    shape = maps.seen.shape
-    at = np.rint(px).astype(np.int64)
-    inside = (at >= 0).all(axis=1) & (at[:, 0] < shape[0]) & (at[:, 1] < shape[1])
-    row, column = np.where(inside[:, None], at, 0).T
-    seen = inside & maps.seen[row, column]
-    spot = np.where(seen, maps.spot[pattern, row, column], NO_SPOT).astype(np.int64)
-    is_spot = spot >= 0
-    place = np.maximum(spot, 0)
-    count = np.where(is_spot, maps.spot_count[pattern, place], maps.disk[pattern, row, column]).astype(np.float64)
-    beneath = np.where(is_spot, maps.spot_background[pattern, place], maps.background[pattern, row, column])
+    px, at, spot, seen = _falling(maps, reflected, rotation_rad, strains)
+    pattern, is_spot, place = reflected.pattern, spot >= 0, np.maximum(spot, 0)
+    count = np.where(is_spot, maps.spot_count[pattern, place], maps.disk.reshape(-1)[at]).astype(np.float64)
+    beneath = np.where(is_spot, maps.spot_background[pattern, place], maps.background.reshape(-1)[at])
     beneath = beneath.astype(np.float64)
     off_px = np.hypot(*(px - np.where(is_spot[:, None], maps.spot_px[pattern, place], px)).T)
     variance = place_variance(maps, pattern, reflected.g_inv_a, place)
@@ -292,6 +285,24 @@ def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strain
     return Sight(px, count, beneath, spot, density, clutter, otherwise, seen & (spot != SHADOW))
 
 
+def _falling(
+    maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strains: FloatArray
+) -> tuple[FloatArray, IntArray, IntArray, BoolArray]:
+    """Where reflections fall (E, 2), that pixel among those of all patterns, the spot that is there, if it is seen."""
+    strain, axial = strains[reflected.candidate].T
+    k = reflected.g_inv_a[:, :2] + axial[:, None] * reflected.axial_inv_a[:, :2]
+    k = (1.0 + strain)[:, None] * _turned(k, rotation_rad[reflected.candidate])
+    px = maps.grid.px_of(k) - np.asarray(maps.grid.centre_px) + maps.beam_px[reflected.pattern]
+    height, width = maps.seen.shape
+    row, column = np.rint(px).astype(np.int64).T
+    inside = (row >= 0) & (column >= 0) & (row < height) & (column < width)
+    pixel = np.where(inside, row * width + column, 0)
+    seen = inside & maps.seen.reshape(-1)[pixel]
+    at = reflected.pattern * (height * width) + pixel
+    spot = np.where(seen, maps.spot.reshape(-1)[at], NO_SPOT).astype(np.int64)
+    return px, at, spot, seen
+
+
 def place_variance(maps: CountMaps, pattern: IntArray, g_inv_a: FloatArray, spot: IntArray) -> FloatArray:
     """Variance along one axis, in px², of a spot's place about its reflection's (E,)."""
     radius_px = np.hypot(g_inv_a[:, 0], g_inv_a[:, 1]) / min(maps.grid.step_inv_a)
@@ -300,9 +311,8 @@ def place_variance(maps: CountMaps, pattern: IntArray, g_inv_a: FloatArray, spot
 
 def excitation(reflected: Reflected, tilt_rad: FloatArray, curvature_a: float) -> FloatArray:
     """Excitation error of each reflection after a small tilt, in 1/Å."""
-    g = reflected.g_inv_a
-    tilted = g[:, 2] + (tilt_rad[reflected.candidate] * g[:, :2]).sum(axis=1)
-    return np.asarray(-(tilted + curvature_a * (g**2).sum(axis=1)))
+    (ky, kx, along), (tilt_y, tilt_x) = reflected.g_inv_a.T, tilt_rad[reflected.candidate].T
+    return np.asarray(-(along + (tilt_y * ky + tilt_x * kx) + curvature_a * (ky**2 + kx**2 + along**2)))
 
 
 def gains(sight: Sight, expected: FloatArray, shape: float) -> FloatArray:
@@ -321,19 +331,29 @@ def log_sum(one: FloatArray, two: FloatArray) -> FloatArray:
 
 
 def _evaluate(
-    maps: CountMaps, bank: TemplateBank, reflected: Reflected, sight: Sight, tilt: FloatArray,
-    models: tuple[int, ...] = tuple(range(len(MODELS))),
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """Log evidence of each candidate under each model of brightness (N, M), and what each reflection adds (E, M)."""
+    maps: CountMaps, bank: TemplateBank, reflected: Reflected, sight: Sight, tilt: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log evidence of each candidate under each model (N, M); share (E, L) and gain (E, M) of each reflection."""
     n, candidate = len(tilt), reflected.candidate
     s = excitation(reflected, tilt, bank.curvature_a)
     total = maps.total[reflected.pattern]
-    columns = [
-        gains(sight, total * expected_shares(s, reflected.coupling2, candidate, n, MODELS[m]), MODELS[m].shape)
-        for m in models
-    ]
-    by_model = np.stack([np.bincount(candidate, column, minlength=n) for column in columns], axis=1)
-    return by_model + LOG_WEIGHTS[list(models)], np.stack(columns, axis=1)
+    shares = [expected_shares(s, reflected.coupling2, candidate, n, light) for light in LIGHTS]
+    gain = [gains(sight, total * shares[light], model.shape) for model, light in zip(MODELS, LIGHT_OF, strict=True)]
+    by_model = np.stack([np.bincount(candidate, column, minlength=n) for column in gain], axis=1)
+    return by_model + LOG_WEIGHTS, np.stack(shares, axis=1), np.stack(gain, axis=1)
+
+
+def _rough_evidence(
+    maps: CountMaps, bank: TemplateBank, reflected: Reflected, sight: Sight, tilt: FloatArray
+) -> FloatArray:
+    """Log evidence of each candidate (N,), averaged over the few models that are enough to refine it."""
+    n, candidate = len(tilt), reflected.candidate
+    s = excitation(reflected, tilt, bank.curvature_a)
+    total, values = maps.total[reflected.pattern], []
+    for m in ROUGH:
+        expected = total * expected_shares(s, reflected.coupling2, candidate, n, MODELS[m])
+        values.append(np.bincount(candidate, gains(sight, expected, MODELS[m].shape), minlength=n) + LOG_WEIGHTS[m])
+    return reduce(log_sum, values)
 
 
 def _best_tilt(
@@ -343,7 +363,7 @@ def _best_tilt(
     best, out = np.full(len(tilt), -np.inf), tilt
     for offset in step_rad * HEXAGON:
         tried = tilt + offset
-        value = special.logsumexp(_evaluate(maps, bank, reflected, sight, tried, ROUGH)[0], axis=1)
+        value = _rough_evidence(maps, bank, reflected, sight, tried)
         value = value - 0.5 * ((tried / (0.5e-3 * MAX_TILT_MRAD)) ** 2).sum(axis=1)
         better = value > best
         best, out = np.where(better, value, best), np.where(better[:, None], tried, out)
@@ -351,16 +371,16 @@ def _best_tilt(
 
 
 def _register(
-    maps: CountMaps, reflected: Reflected, sight: Sight, rotation_rad: FloatArray, sigmas: FloatArray
+    maps: CountMaps, reflected: Reflected, px: FloatArray, spot: IntArray, rotation_rad: FloatArray, sigmas: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Least-squares rotation (N,), at most a degree, and strains (N, 2) that bring reflections onto their spots.
 
     Strains, of all lengths together and further along the unique axis, are held towards 0 by priors of these
     errors (N, 2); errors of their measurement alone are returned as well (N, 2).
     """
-    matched, n = np.flatnonzero(sight.spot >= 0), len(rotation_rad)
-    pattern, candidate, spot = reflected.pattern[matched], reflected.candidate[matched], sight.spot[matched]
-    model = sight.px[matched] - maps.beam_px[pattern]
+    matched, n = np.flatnonzero(spot >= 0), len(rotation_rad)
+    pattern, candidate, spot = reflected.pattern[matched], reflected.candidate[matched], spot[matched]
+    model = px[matched] - maps.beam_px[pattern]
     off = maps.spot_px[pattern, spot] - maps.beam_px[pattern] - model
     axial = _turned(reflected.axial_inv_a[matched, :2], rotation_rad[candidate])
     axial = maps.grid.px_of(axial) - np.asarray(maps.grid.centre_px)

@@ -10,7 +10,7 @@ from scipy import special
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.crystal import Crystal
-from friedel.identify.counts.brightness import LOG_WEIGHTS, MODELS, expected_shares
+from friedel.identify.counts.brightness import LIGHT_OF, LIGHTS, LOG_WEIGHTS, MODELS, expected_shares
 from friedel.identify.counts.hypotheses import LOG_FLOOR, PairFit
 from friedel.identify.counts.maps import CountMaps
 from friedel.identify.counts.orientation_fit import Fits, Sight, excitation, gains, place_variance
@@ -56,36 +56,39 @@ class _Pairs:
     total: FloatArray
 
 
-def weigh_pairs(maps: CountMaps, bank: TemplateBank, fits: Fits, first: IntArray, second: IntArray) -> PairFit:
+def weigh_pairs(maps: CountMaps, fits: Fits, first: IntArray, second: IntArray) -> PairFit:
     """Weigh pairs of refined candidates of one pattern each (Q,), at no cost of their orientations.
 
     Where a reflection of one falls onto one of the other their expected light adds, so that no electron speaks twice.
     The brightness of each crystal is averaged out over the same models as for one alone.
     """
     pairs, n = _lay_together(maps, fits, first, second), len(first)
-    s = excitation(fits.reflected, fits.tilt_rad, bank.curvature_a)
-    shares = []
-    for entries in (pairs.first, pairs.second):
-        there, which = entries >= 0, np.maximum(entries, 0)
-        coupling2 = np.where(there, fits.reflected.coupling2[which], 0.0)
-        lit = [expected_shares(s[which], coupling2, pairs.pair, n, model) for model in MODELS]
-        shares.append([np.where(there, share, 0.0) for share in lit])
+    entries, only = (pairs.first, pairs.second), (pairs.second < 0, pairs.first < 0)
+    shares = [np.where(entries[k] < 0, 0.0, fits.share[entries[k]].T) for k in (0, 1)]
+    # What only one of the two lights up adds the same under every model of the other.
+    alone = [_gains_alone(fits, entries[k][only[k]], pairs.pair[only[k]], n) for k in (0, 1)]
+    both = np.flatnonzero(~only[0] & ~only[1])
+    pair, sight, total, (lit, other_lit) = pairs.pair[both], pairs.sight.at(both), pairs.total[both], shares
     values = []
     for i, j in _ALIKE:
-        gain = gains(pairs.sight, pairs.total * (shares[0][i] + shares[1][j]), MODELS[i].shape)
-        values.append(np.bincount(pairs.pair, gain, minlength=n) + LOG_WEIGHTS[i] + LOG_WEIGHTS[j] - _LOG_NORM)
+        expected = total * (lit[LIGHT_OF[i], both] + other_lit[LIGHT_OF[j], both])
+        shared = np.bincount(pair, gains(sight, expected, MODELS[i].shape), minlength=n)
+        values.append(alone[0][i] + alone[1][j] + shared + LOG_WEIGHTS[i] + LOG_WEIGHTS[j] - _LOG_NORM)
     cost = fits.strain_cost[first] + fits.strain_cost[second]
-    likeliest = np.asarray(_ALIKE)[np.argmax(values, axis=0)][pairs.pair]
+    likeliest = np.asarray([(LIGHT_OF[i], LIGHT_OF[j]) for i, j in _ALIKE])[np.argmax(values, axis=0)][pairs.pair]
     entry = np.arange(len(pairs.pair))
-    own = [_own_light(pairs, pairs.second < 0, np.stack(shares[0])[likeliest[:, 0], entry], n)]
-    own.append(_own_light(pairs, pairs.first < 0, np.stack(shares[1])[likeliest[:, 1], entry], n))
+    own = [_own_light(pairs, only[k], shares[k][likeliest[:, k], entry], n) for k in (0, 1)]
     weaker = np.where(own[0][0] <= own[1][0], 0, 1)
     share, light, expected = (np.where(weaker == 0, one, two) for one, two in zip(*own, strict=True))
     value = np.asarray(special.logsumexp(values, axis=0)) - cost
-    of_shared = [_shared_light(pairs, only, np.stack(lit), n) for only, lit in
-                 zip((pairs.second < 0, pairs.first < 0), shares, strict=True)]  # fmt: skip
+    of_shared = [_shared_light(pairs, only[k], shares[k], n) for k in (0, 1)]
     ratio, surprise = (np.where(weaker == 0, two, one) for one, two in zip(*of_shared, strict=True))
     return PairFit(first, second, value, np.zeros(n, dtype=bool), share, light, expected, ratio, surprise)
+
+
+def _gains_alone(fits: Fits, entries: IntArray, pair: IntArray, n: int) -> FloatArray:
+    """What reflections (K,) add to the pairs (n) that they belong to, under each model (M, n)."""
+    return np.stack([np.bincount(pair, column, minlength=n) for column in fits.gain[entries].T])
 
 
 def _shared_light(pairs: _Pairs, own: BoolArray, expected: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
@@ -96,7 +99,7 @@ def _shared_light(pairs: _Pairs, own: BoolArray, expected: FloatArray, n: int) -
     own
         Which entries only it has (E,).
     expected
-        Its own share of the beam in every entry under every model (M, E).
+        Its own share of the beam in every entry under each of ``LIGHTS`` (L, E).
 
     Returns
     -------
@@ -132,7 +135,7 @@ def compare_light(
     lit, counts
         The two shares, and the electrons counted there, background and all.
     expected
-        Both under every model (M, n).
+        Both under every model (L, n).
     """
     one, two = (np.maximum(share, 0.0) + LOG_FLOOR for share in lit)
     ratio = np.log10(one / two)
@@ -154,7 +157,7 @@ def inner_surprise(maps: CountMaps, bank: TemplateBank, fits: Fits, chosen: IntA
     mine = np.flatnonzero((place[fits.reflected.candidate] >= 0) & fits.sight.seen)
     which = place[fits.reflected.candidate[mine]]
     s = excitation(fits.reflected, fits.tilt_rad, bank.curvature_a)[mine]
-    expected = np.stack([expected_shares(s, fits.reflected.coupling2[mine], which, n, model) for model in MODELS])
+    expected = np.stack([expected_shares(s, fits.reflected.coupling2[mine], which, n, light) for light in LIGHTS])
     typical = expected.mean(axis=0)
     brightest = np.zeros(n)
     np.maximum.at(brightest, which, typical)
@@ -230,17 +233,16 @@ def _partners(
 ) -> IntArray:
     """For each entry of b the entry of a (its place in the list) that falls onto the same spot, -1 for none."""
     start = np.searchsorted(pair_a, np.arange(n_pairs + 1))
-    width = int(np.diff(start).max(initial=0))
+    width = np.diff(start)[pair_b]
     partner, nearest = np.full(len(b), -1), np.full(len(b), np.inf)
-    spot_b, px_b = sight.spot[b], sight.px[b]
-    for step in range(width):
-        place = start[pair_b] + step
-        there = place < start[pair_b + 1]
-        other = a[np.where(there, place, 0)]
-        distance = np.hypot(*(sight.px[other] - px_b).T)
-        distance = np.where((sight.spot[other] == spot_b) & (spot_b >= 0), 0.5 * distance, distance)
-        same = there & (distance <= reach_px) & (distance < nearest)
-        partner, nearest = np.where(same, place, partner), np.where(same, distance, nearest)
+    for step in range(int(width.max(initial=0))):
+        mine = np.flatnonzero(step < width)
+        one, place = b[mine], start[pair_b[mine]] + step
+        other, spot = a[place], sight.spot[one]
+        distance = np.hypot(*(sight.px[other] - sight.px[one]).T)
+        distance = np.where((sight.spot[other] == spot) & (spot >= 0), 0.5 * distance, distance)
+        same = (distance <= reach_px) & (distance < nearest[mine])
+        partner[mine[same]], nearest[mine[same]] = place[same], distance[same]
     return partner
 
 
