@@ -109,9 +109,9 @@ def test_scale_of_a_good_file_stays(mapped: ScanResult) -> None:
     assert mapped.found.distortion.scale == pytest.approx(1.0, abs=0.006)
 
 
-@pytest.mark.parametrize("template", ["hexagon", "counts"])
+@pytest.mark.parametrize("template", ["hexagon", "counts", "lattice"])
 def test_a_phase_left_out_is_not_bent_into_one_that_is_asked_for(
-    simulated: tuple[PatternScan, PhaseMap], template: Literal["hexagon", "counts"]
+    simulated: tuple[PatternScan, PhaseMap], template: Literal["hexagon", "counts", "lattice"]
 ) -> None:
     """O1 along [001] has the spots of O3 in another zone, were the camera elliptic by 3 %."""
     scan, truth = simulated

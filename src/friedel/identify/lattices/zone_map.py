@@ -22,6 +22,9 @@ _ELLIPTICITY_SIGMA = 0.02
 _DISTORTION_ROUNDS = 4
 #: Patterns, from those with most spots to those with least, and rounds that judge a distortion against free lattices.
 _JUDGED_PATTERNS, _JUDGED_ROUNDS = 48, 3
+#: A phase may have bent patterns that are this elliptic; by how much another fit must be rounder, and the share of the
+#: spots that must be explained with it.
+_BENT, _ROUNDER, _AS_MANY = 0.02, 0.005, 0.9
 #: Patterns per unit of parallel work.
 _CHUNK = 64
 
@@ -174,15 +177,10 @@ def fit_distortion(
     with against lattices laid through the spots, from there and from the calibration as stored, over patterns of all
     kinds, and what leads by more is taken.
     """
-    counts = np.diff(spots.offsets)
-    usable = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] >= 4]
-    nothing = undistorted(relative_sigma)
+    usable, nothing = _usable(spots), undistorted(relative_sigma)
     if not usable:
         return nothing
-    sample, spread = (
-        Spots.join([spots.of(i) for i in chosen], (len(chosen), 1))
-        for chosen in (usable[:_SCALE_PATTERNS], usable[:: -(-len(usable) // _JUDGED_PATTERNS)])
-    )
+    sample, spread = _patterns(spots, usable[:_SCALE_PATTERNS]), _judged_patterns(spots, usable)
     scales = 1.0 + np.linspace(-3.0, 3.0, 25) * relative_sigma
     support = [_log10_support(replace(nothing, matrix=np.eye(2) * s), sample, templates, options,
                               annulus_inv_a) for s in scales]  # fmt: skip
@@ -204,6 +202,50 @@ def fit_distortion(
         if matched.lead > most:
             best, most = fit, matched.lead
     return best
+
+
+def fit_beside(
+    fitted: Distortion,
+    spots: Spots,
+    templates: Sequence[ZoneTemplate],
+    options: ZoneOptions,
+    annulus_inv_a: tuple[float, float],
+    *,
+    relative_sigma: float,
+    centre_sigma_inv_a: float,
+) -> Distortion:
+    """Return a distortion that was fitted to some phases, or a rounder one with which more phases explain as much.
+
+    A wrong phase can bend patterns until they suit it, as O3 along [-111] those of O1 along [001]. Where it is the
+    camera that bends them, no phase explains them without.
+    """
+    if fitted.anisotropy <= _BENT:
+        return fitted
+    other = fit_distortion(
+        spots, templates, options, annulus_inv_a, relative_sigma=relative_sigma, centre_sigma_inv_a=centre_sigma_inv_a
+    )
+    if other.anisotropy > fitted.anisotropy - _ROUNDER:
+        return fitted
+    judged = _judged_patterns(spots, _usable(spots))
+    before, after = (
+        len(_matched(fit, judged, templates, options, annulus_inv_a, is_calibrated=True).model_inv_a)
+        for fit in (fitted, other)
+    )
+    return other if after >= _AS_MANY * before else fitted
+
+
+def _usable(spots: Spots) -> list[int]:
+    """Patterns in which a net shows, those with most spots first."""
+    counts = np.diff(spots.offsets)
+    return [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] >= 4]
+
+
+def _judged_patterns(spots: Spots, usable: Sequence[int]) -> Spots:
+    return _patterns(spots, usable[:: -(-len(usable) // _JUDGED_PATTERNS)])
+
+
+def _patterns(spots: Spots, chosen: Sequence[int]) -> Spots:
+    return Spots.join([spots.of(i) for i in chosen], (len(chosen), 1))
 
 
 def distortion_prior(relative_sigma: float, centre_sigma_inv_a: float) -> FloatArray:

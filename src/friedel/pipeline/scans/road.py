@@ -18,7 +18,14 @@ from friedel.crystal import PhaseSet
 from friedel.identify.counts.matching import CountOptions
 from friedel.identify.counts.presence import posterior_of, sum_over_phases
 from friedel.identify.hexagons.rings import hexagonal_zones
-from friedel.identify.lattices.zone_map import ZoneEvidence, fit_distortion, fitted_grid, match_scan, undistorted
+from friedel.identify.lattices.zone_map import (
+    ZoneEvidence,
+    fit_beside,
+    fit_distortion,
+    fitted_grid,
+    match_scan,
+    undistorted,
+)
 from friedel.identify.lattices.zones import build_templates
 from friedel.nets.denoise import ScanDenoiser
 from friedel.patterns.survey import Survey, sample_patterns, survey_scan
@@ -194,7 +201,10 @@ def _judge_lattices(
     survey: Survey, phases: PhaseSet, sought: PhaseSet, options: ScanOptions, plan: BlockPlan, run: RunBlocks,
     match: Callable[..., ZoneEvidence],
 ) -> _Judged:  # fmt: skip
-    """Fit the distortion that all patterns share to the phases asked for, then match all positions and zone axes."""
+    """Fit the distortion that all patterns share, then match all positions and zone axes.
+
+    It is fitted to the phases asked for, unless all that is sought explains as much with a rounder one.
+    """
     grid, annulus, refused = survey.scan.grid, plan.annulus_inv_a, None
     spots = join_spots(run(survey, plan), survey.scan.scan_shape)
     templates = build_templates(sought, options.lattice, annulus)
@@ -204,14 +214,10 @@ def _judge_lattices(
             f"No phase has a zone axis with four reflections between {annulus[0]:.3g} and {annulus[1]:.3g} 1/Å. "
             "Widen --annulus-inv-a, or check --step-inv-a."
         )
-    distortion = fit_distortion(
-        spots,
-        asked,
-        options.lattice,
-        annulus,
-        relative_sigma=grid.relative_sigma,
-        centre_sigma_inv_a=float(np.mean(grid.step_inv_a)),
-    )
+    errors = {"relative_sigma": grid.relative_sigma, "centre_sigma_inv_a": float(np.mean(grid.step_inv_a))}
+    distortion = fit_distortion(spots, asked, options.lattice, annulus, **errors)
+    if len(sought) > len(phases):
+        distortion = fit_beside(distortion, spots, templates, options.lattice, annulus, **errors)
     if distortion.strain(grid.relative_sigma) > _MAX_STRAIN:
         refused, distortion = distortion, undistorted(grid.relative_sigma)
     spots = distortion.correct(spots)
