@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
-from friedel.identify.counts.candidates import find_candidates
+from friedel.identify.counts.candidates import Candidates, find_candidates
 from friedel.identify.counts.free_lattice import free_lattice_evidence
 from friedel.identify.counts.hypotheses import ANY_LATTICE, USUAL_SPREAD
 from friedel.identify.counts.maps import CountMaps
-from friedel.identify.counts.matching import CountOptions, best_of_phases, fit_surest, orientations_of, refine
+from friedel.identify.counts.matching import CountOptions, best_of_phases, orientations_of, refine
 from friedel.identify.counts.orientation_fit import PLACE_RELATIVE, Fits
 from friedel.identify.counts.template_bank import USUAL_AXIAL, TemplateBank
 from friedel.identify.lattices.zone_map import (
@@ -161,14 +161,15 @@ def learn_axial(maps: CountMaps, bank: TemplateBank, n_phases: int, options: Cou
         return np.asarray(fits.log_evidence[best_of_phases(fits, maps.n_patterns, n_phases)] - ways)
 
     lattice = np.maximum(free_lattice_evidence(maps, (float(bank.radii_inv_a[0]), float(bank.radii_inv_a[-1]))), 0.0)
-    rough: FloatArray = likeliest_axial(np.stack([value_of(tried * free) for tried in _AXIAL]), lattice) * free
+    values = np.stack([value_of(tried * free) for tried in _AXIAL])
+    rough: FloatArray = likeliest_axial(values, lattice) * free
     axial = rough
     for _ in range(_ROUNDS):
         strained = bank.strained(unstrained, axial)
-        fits, chosen, _, sure = _lead(maps, strained, n_phases, loose)
+        fits, chosen, _, sure = _lead(maps, strained, n_phases, loose, orientations)
         left = _axial_left(maps, strained, fits, chosen[sure], axial)
         axial = np.clip(axial + left, rough - _AXIAL_STEP, rough + _AXIAL_STEP)
-    gained = np.maximum(value_of(axial), lattice[:, None]) - np.maximum(value_of(unstrained), lattice[:, None])
+    gained = np.maximum(value_of(axial), lattice[:, None]) - np.maximum(values[_NO_AXIAL], lattice[:, None])
     cost = 0.5 * (axial / AXIAL_SIGMA) ** 2
     return np.where(gained.sum(axis=0) - cost > _AXIAL_GAIN, axial, 0.0)
 
@@ -247,14 +248,16 @@ def likeliest_strains(
 
 
 def _lead(
-    maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions
+    maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions, orientations: Candidates | None = None
 ) -> tuple[Fits, IntArray, FloatArray, BoolArray]:
     """Fits, the best candidate of each pattern, how far it beats any free lattice, and whether it is sure.
 
     It is sure where it beats free lattices well, or is much likelier than no crystal and than any other candidate: a
-    simple net that any lattice would fit tells the scale as well.
+    simple net that any lattice would fit tells the scale as well. Orientations are sought where none are given.
     """
-    fits = fit_surest(maps, bank, n_phases, options)
+    if orientations is None:
+        orientations = find_candidates(maps, bank, n_phases, per_phase=options.per_phase)
+    fits = refine(maps, bank, orientations, options)
     best = best_of_phases(fits, maps.n_patterns, n_phases)
     ways = orientations_of(bank, n_phases)
     value = fits.log_evidence[best] - ways
