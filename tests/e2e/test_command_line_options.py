@@ -128,9 +128,9 @@ def test_mask_leaves_other_positions_invalid(done: Friedel, scan_file: Path, tmp
 def test_options_of_another_kind_of_input_are_told(
     done: Friedel, scan_file: Path, micrograph_file: Path, tmp_path: Path
 ) -> None:
-    wrong = ("--pixel-size-a", "0.2", "--detector", "net")
+    wrong = ("--dose-rate", "160", "--detector", "net")
     told = done("map", scan_file, *NMC, *wrong, "--annulus-inv-a", "0.3,0.75", "--out", tmp_path / "scan").stderr
-    assert "warning: --pixel-size-a, --detector do nothing here: the input is a scan.\n" in told
+    assert "warning: --detector, --dose-rate do nothing here: the input is a scan.\n" in told
     assert "--annulus-inv-a" not in told
     one = ("map", micrograph_file, "--phases", "lif", "--template", "counts", "--detector", "cfar", "--json")
     [warning] = json.loads(done(*one, "--out", tmp_path / "one").stdout)["warnings"][-1:]

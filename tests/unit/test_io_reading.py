@@ -67,9 +67,10 @@ def test_kind_follows_from_axes_units_and_options(
         ((6, 5, 7), ("", "1/nm", "1/nm"), {"scan_shape": (2, 4)}, "--scan-shape"),
         ((2, 3, 5, 7), ("nm", "nm", "1/nm", "1/nm"), {"scan_shape": (3, 2)}, "--scan-shape"),
         ((6, 5, 7), ("", "nm", "nm"), {"dose_rate_e_per_a2_s": 5.0}, "--frame-time-s"),
+        ((2, 3, 5, 7), ("nm", "nm", "1/nm", "1/nm"), {"pixel_size_a": 0.3}, "--scan-step-nm"),
     ],
 )
-def test_missing_calibration_names_the_option(
+def test_missing_or_misplaced_calibration_names_the_option(
     tmp_path: Path, shape: Any, units: Any, options: Any, option: str
 ) -> None:
     path = write_signal(tmp_path / "f.hspy", shape, units)

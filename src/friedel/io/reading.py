@@ -87,13 +87,18 @@ def read(
     FileError
         One of its six subclasses, or itself for a missing file.
     CalibrationError
-        If a scale is missing; the message names the option that supplies it.
+        If a scale is missing, or that of a micrograph is stated for a scan; the message names the right option.
     """
     file, options = GuardedFile(path, limits), options or ReadOptions()
     kind = find_kind(file.path, file.description, options)
     if options.frames is not None and kind != "series":
         raise DataError(f"{file.path}: --frames selects frames of a series, but this is a {kind}.")
     if kind == "scan":
+        if options.pixel_size_a is not None:
+            raise CalibrationError(
+                f"{file.path}: --pixel-size-a is the scale of a micrograph, but this is a scan. State the scale of its "
+                "patterns with --step-inv-a (1/Å per pixel), the distance of its positions with --scan-step-nm."
+            )
         return _scan(file, options)
     grid = calibrate.real_grid(file.path, file.description, options)
     beam = calibrate.beam(file.description, options)
