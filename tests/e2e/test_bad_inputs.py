@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from typer.testing import Result
 
 import friedel as fr
@@ -200,13 +201,31 @@ def test_micrographs_without_an_image_are_refused(
         "huge": (image * 1e300, "no camera"),
         "tiny": (image * 1e-30, "no camera"),
         "one wild value": (np.where(one > 0, 1e30, image), "no camera"),
-        "nan": (np.where(one > 0, np.nan, image), "1 values"),
-        "inf": (np.where(one > 0, np.inf, image), "1 values"),
+        "nan": (np.where(np.arange(len(image))[:, None] % 5 < 3, np.nan, image), "most is missing"),
+        "inf": (np.full_like(image, np.inf), "most is missing"),
         "one row": (image[:1], "too small"),
     }[kind]
     np.save(tmp_path / "in.npy", data)
     said = refused("map", tmp_path / "in.npy", "--phases", "lif", "--pixel-size-a", "0.37", "--out", tmp_path / "run")
     assert word in said
+
+
+def test_a_few_pixels_without_a_number_change_no_map_of_a_micrograph(
+    done: Friedel, micrograph_run: Path, simulated_micrograph: tuple[Micrograph, PhaseMap], tmp_path: Path
+) -> None:
+    """One pixel in two thousand is dead, and a corner is missing as where frames were laid upon one another."""
+    image = np.asarray(simulated_micrograph[0].data).astype(np.float32)
+    image[np.random.default_rng(0).random(image.shape) < 5e-4] = np.nan
+    image[:20, :30] = -np.inf
+    np.save(tmp_path / "in.npy", image)
+    options = ("--phases", "li,lif,li2o,li2co3", "--pixel-size-a", "0.37", "--out", tmp_path / "run")
+    said = done("map", tmp_path / "in.npy", *options).stderr
+    assert f"{np.count_nonzero(~np.isfinite(image))} pixels are NaN or infinite" in said
+    maps, whole = (zarr.open_group(run / "phase_map.zarr", mode="r") for run in (tmp_path / "run", micrograph_run))
+    valid = maps["valid"][...]
+    assert not valid[:20, :30].any()
+    assert valid.sum() == valid.size - 600
+    assert np.mean(maps["label"][...] == whole["label"][...]) > 0.98
 
 
 def test_inputs_are_never_modified(

@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import Result
 
 import friedel as fr
+from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph, MicrographSeries
 from friedel.crystal import load_phases
@@ -217,3 +218,14 @@ def test_series_without_any_spot_is_mapped_as_empty_and_says_so(done: Friedel, t
 
 def test_a_series_is_not_compared_pixel_by_pixel(refused: Callable[..., str], run: Path) -> None:
     assert "whose maps follow the drift" in refused("evaluate", run, "--truth", run)
+
+
+def test_pixels_without_a_number_are_told_and_a_frame_of_them_is_named(frames: np.ndarray) -> None:
+    few = frames[:4].astype(np.float32)
+    few[1, 100, 30:33] = np.nan
+    few[2, 7, 7] = np.inf
+    said = analyse(stack(few)).warnings
+    assert "4 pixels are NaN or infinite; their neighbours stand in for them." in said
+    few[2] = np.nan
+    with pytest.raises(DataError, match=r"Frame 2: 49152 of 49152 pixels .* --frames"):
+        analyse(stack(few))

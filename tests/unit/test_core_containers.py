@@ -195,3 +195,19 @@ def test_maps_of_a_series_are_made_one_by_one_when_asked_for() -> None:
     for beyond in (3, -1):
         with pytest.raises(IndexError):
             maps[beyond]
+
+
+def test_missing_pixels_take_the_mean_of_what_is_beside_them_and_holes_the_median() -> None:
+    image = np.add.outer(np.arange(20.0), np.arange(30.0))
+    holed = image.copy()
+    holed[10, 4], holed[0, 0], holed[5:14, 15:26] = np.nan, -np.inf, np.inf
+    mended = Micrograph.mended(holed, REAL)
+    assert mended.replaced is not None
+    np.testing.assert_array_equal(mended.replaced, ~np.isfinite(holed))
+    np.testing.assert_array_equal(mended.data[~mended.replaced], image[~mended.replaced])
+    assert mended.data[10, 4] == pytest.approx(14.0)
+    assert mended.data[9, 20] == np.median(holed[np.isfinite(holed)])
+    assert Micrograph.mended(image, REAL).replaced is None
+    assert np.isnan(holed[10, 4]), "the input stays as it is"
+    with pytest.raises(DataError, match="most is missing"):
+        Micrograph.mended(np.where(image > 20, np.nan, image), REAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,6 +62,32 @@ def require_finite(array: AnyArray, *, name: str) -> None:
             f"{name} has {bad} values of {array.size} that are NaN or infinite. Replace them, "
             "by the median of the others for instance, or cut them off."
         )
+
+
+def without_missing(image: AnyArray) -> tuple[AnyArray, BoolArray | None]:
+    """Return an image (y, x) in which the mean of the 5 x 5 pixels about it stands for each NaN and infinity.
+
+    The median of the image stands where all of these are missing. Also return where that was; None if nowhere.
+
+    Raises
+    ------
+    DataError
+        If most of the image is missing.
+    """
+    missing = ~np.isfinite(image) if image.dtype.kind == "f" else np.zeros(image.shape, dtype=bool)
+    rows, columns = np.nonzero(missing)
+    if not len(rows):
+        return image, None
+    if 2 * len(rows) > image.size:
+        raise DataError(f"{len(rows)} of {image.size} pixels are NaN or infinite: most is missing. Cut that off.")
+    total, known = np.zeros(len(rows)), np.zeros(len(rows))
+    for down, right in product(range(-2, 3), repeat=2):
+        beside = image[np.clip(rows + down, 0, image.shape[0] - 1), np.clip(columns + right, 0, image.shape[1] - 1)]
+        total += np.where(np.isfinite(beside), beside, 0.0)
+        known += np.isfinite(beside)
+    out = image.copy()
+    out[rows, columns] = np.where(known > 0, total / np.maximum(known, 1), np.median(image[~missing]))
+    return out, missing
 
 
 def require_camera_values(largest: float, spread: float) -> None:

@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from friedel.core.arrays import AnyArray, BoolArray, FloatArray, LazyArray, read_only, require_axes, require_finite
+from friedel.core.arrays import (
+    AnyArray,
+    BoolArray,
+    FloatArray,
+    LazyArray,
+    read_only,
+    require_axes,
+    require_finite,
+    without_missing,
+)
 from friedel.core.beam import Beam
 from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid, ReciprocalGrid
@@ -16,11 +25,18 @@ from friedel.core.showing import card_of_micrograph, card_of_pattern, card_of_sc
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Micrograph:
-    """A real-space image of shape (y, x) with its pixel size; values are finite."""
+    """A real-space image of shape (y, x) with its pixel size; values are finite.
+
+    Parameters
+    ----------
+    replaced
+        Where values were NaN or infinite, and the mean of those about them stands (y, x); None where nowhere.
+    """
 
     data: AnyArray
     grid: RealGrid
     beam: Beam | None = None
+    replaced: BoolArray | None = None
 
     def __post_init__(self) -> None:
         require_axes(self.data.shape, ("y", "x"), name="Micrograph", hint="A stack? Use MicrographSeries.")
@@ -35,6 +51,13 @@ class Micrograph:
 
     def _repr_html_(self) -> str:
         return card_of_micrograph(self).html()
+
+    @classmethod
+    def mended(cls, data: AnyArray, grid: RealGrid, beam: Beam | None = None) -> Micrograph:
+        """Make a micrograph of an image whose NaN and infinite values are replaced; DataError if most of it is such."""
+        require_axes(data.shape, ("y", "x"), name="Micrograph", hint="A stack? Use MicrographSeries.")
+        whole, replaced = without_missing(data)
+        return cls(whole, grid, beam, replaced)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -81,7 +104,7 @@ class MicrographSeries:
 
     def frame(self, index: int) -> Micrograph:
         """Read one frame."""
-        return Micrograph(np.asarray(self.data[index]), self.grid, self.beam)
+        return Micrograph.mended(np.asarray(self.data[index]), self.grid, self.beam)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

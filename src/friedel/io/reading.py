@@ -103,7 +103,7 @@ def read(
     grid = calibrate.real_grid(file.path, file.description, options)
     beam = calibrate.beam(file.description, options)
     if kind == "micrograph":
-        return Micrograph(np.asarray(GuardedArray(file)), grid, beam)
+        return Micrograph.mended(np.asarray(GuardedArray(file)), grid, beam)
     return _series(file, grid, options)
 
 

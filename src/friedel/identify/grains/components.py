@@ -243,6 +243,11 @@ def with_doubt(posterior: FloatArray) -> FloatArray:
     return out
 
 
+def words_for_missing(n: int) -> str:
+    """Tell of pixels that had no value."""
+    return f"{n} pixels are NaN or infinite; their neighbours stand in for them."
+
+
 def _warnings(micrograph: Micrograph, match: GrainMatch, n_outliers: int,
               is_full: bool) -> tuple[str, ...]:  # fmt: skip
     """Say what the reader of the result must know."""
@@ -253,6 +258,8 @@ def _warnings(micrograph: Micrograph, match: GrainMatch, n_outliers: int,
             "No spot stands out of the noise: the map is empty. Check --pixel-size-a: spots are sought only between "
             "the spacings of the phases. If it is right, more dose or a larger field may help."
         )
+    if micrograph.replaced is not None:
+        said.append(words_for_missing(int(np.count_nonzero(micrograph.replaced))))
     if n_outliers:
         said.append(f"{n_outliers} pixels far above or below all others were replaced by their neighbours.")
     prior = micrograph.grid.relative_sigma

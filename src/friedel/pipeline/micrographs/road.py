@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 
 from friedel.core.errors import DataError
 from friedel.core.images import Micrograph
@@ -19,6 +20,8 @@ from friedel.pipeline.region import Region
 _LEAST_SIDE_PX = 32
 #: Share of saturated pixels from which on they are told.
 _SATURATED_SHARE = 1e-3
+#: Side of the smallest square of missing pixels that its surroundings cannot stand in for.
+_HOLE_PX = 5
 
 
 def analyse_region(
@@ -45,7 +48,11 @@ def analyse_region(
     saturated = saturated_share(data[~bar])
     if bar.any():
         data = np.where(bar, np.median(data[~bar]), data)
-    result = map_micrograph(Micrograph(data, micrograph.grid, micrograph.beam), phases, options, progress=progress)
+    replaced = None if micrograph.replaced is None else micrograph.replaced[slice(*region.rows), slice(*region.columns)]
+    if replaced is not None and not replaced.any():
+        replaced = None
+    part = Micrograph(data, micrograph.grid, micrograph.beam, replaced)
+    result = map_micrograph(part, phases, options, progress=progress)
     warnings = result.warnings
     if bar.any():
         warnings = (
@@ -58,6 +65,8 @@ def analyse_region(
             "harmonics, spots at twice or three times their frequency that no lattice made, and false powers."
         )
         warnings = (*warnings, words)
+    if replaced is not None:
+        bar |= ndimage.binary_opening(replaced, np.ones((_HOLE_PX, _HOLE_PX)))
     outside = (~region.mask | bar)[:: result.step_px, :: result.step_px]
     if not outside.any():
         return replace(result, warnings=warnings)

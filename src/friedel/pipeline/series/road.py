@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
@@ -11,11 +11,11 @@ import numpy as np
 from friedel.core.arrays import AnyArray, FloatArray
 from friedel.core.errors import DataError
 from friedel.core.grids import RealGrid
-from friedel.core.images import MicrographSeries, Pattern
+from friedel.core.images import Micrograph, MicrographSeries, Pattern
 from friedel.core.phase_map import PhaseMap, PhaseMapsOnDemand
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
-from friedel.identify.grains.components import ComponentOptions, log_gain, search_annulus, with_doubt
+from friedel.identify.grains.components import ComponentOptions, log_gain, search_annulus, with_doubt, words_for_missing
 from friedel.identify.grains.fringe_maps import presence_of
 from friedel.identify.grains.naming import GrainMatch, name_spots
 from friedel.identify.grains.table import Component, tabulate
@@ -130,7 +130,7 @@ def analyse_series(
     source = _checked(frame_source(series, region))
     kept = Kept(store, executor, progress)
     n = len(source)
-    drift = _drift(source, kept, progress)
+    drift, n_replaced = _drift(source, kept, progress)
     windows = windows_of(n, how.window_frames or min(_MOST_IN_WINDOW, max(1, round(n / _USUAL_WINDOWS))))
     shared = replace(options, false_alarms=options.false_alarms / len(windows))
     looks, power_of_all = _look_through(kept, WindowPlan(source, drift.shift_px, windows, phases, shared))
@@ -165,7 +165,7 @@ def analyse_series(
         lives = find_lives(match, components, np.moveaxis(power, 0, -1), np.moveaxis(controls, 0, -1), how.false_onsets)
     maps = _maps(kept, source, phases.names, with_doubt(match.grain_posterior)[is_mapped])
     return SeriesResult(drift, windows, tracks, pattern, spots, match, components, plan.k_inv_a, intensity, lives, maps,
-                        source.map_step_px, _warnings(drift, match, n))  # fmt: skip
+                        source.map_step_px, _warnings(drift, match, n, n_replaced))  # fmt: skip
 
 
 def _checked(source: FrameSource) -> FrameSource:
@@ -177,14 +177,24 @@ def _checked(source: FrameSource) -> FrameSource:
     return source
 
 
-def _drift(source: FrameSource, kept: Kept, progress: Progress) -> Drift:
-    """Estimate the drift, or take what an interrupted run has found."""
+def _drift(source: FrameSource, kept: Kept, progress: Progress) -> tuple[Drift, int]:
+    """Estimate the drift, and count the pixels that had no value; or take what an interrupted run has found."""
 
     def look() -> Arrays:
-        found = estimate_drift(source.frames(), lambda done: progress("drift", done, len(source)))
-        return {"shift_px": found.shift_px, "sigma_px": found.sigma_px, "is_known": found.is_known}
+        replaced = np.zeros(1, dtype=np.int64)
 
-    return Drift(**kept.get(_DRIFT, look))
+        def frames() -> Iterator[Micrograph]:
+            for frame in source.frames():
+                replaced[0] += 0 if frame.replaced is None else np.count_nonzero(frame.replaced)
+                yield frame
+
+        found = estimate_drift(frames(), lambda done: progress("drift", done, len(source)))
+        shifts = {"shift_px": found.shift_px, "sigma_px": found.sigma_px, "is_known": found.is_known}
+        return shifts | {"replaced": replaced}
+
+    arrays = dict(kept.get(_DRIFT, look))
+    n_replaced = int(arrays.pop("replaced")[0])
+    return Drift(**arrays), n_replaced
 
 
 def _look_through(kept: Kept, plan: WindowPlan) -> tuple[list[Arrays], AnyArray]:
@@ -234,9 +244,9 @@ def _maps(kept: Kept, source: FrameSource, phases: tuple[str, ...], posterior: F
     return PhaseMapsOnDemand(len(source), make)
 
 
-def _warnings(drift: Drift, match: GrainMatch, n_frames: int) -> tuple[str, ...]:
+def _warnings(drift: Drift, match: GrainMatch, n_frames: int, n_replaced: int) -> tuple[str, ...]:
     """Say what the reader of the result must know."""
-    said = []
+    said = [words_for_missing(n_replaced)] if n_replaced else []
     n = len(match.names)
     if n == 0:
         said.append("No spot stands out of the noise in any window: the maps are empty. More dose may help.")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from friedel.core.arrays import AnyArray, BoolArray, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, without_missing
+from friedel.core.errors import DataError
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import Micrograph, MicrographSeries, Pattern
 from friedel.core.spots import Spots
@@ -74,10 +75,13 @@ class FrameSource:
     def frame(self, index: int) -> Micrograph:
         """Read the analysed part of one frame."""
         rows, columns = slice(*self.region.rows), slice(*self.region.columns)
-        data = np.asarray(self.series.data[index, rows, columns])
+        try:
+            data, replaced = without_missing(np.asarray(self.series.data[index, rows, columns]))
+        except DataError as error:
+            raise DataError(f"Frame {index}: {error} Or leave the frame out with --frames A:B.") from error
         if self.bar is not None:
             data = np.where(self.bar, np.median(data[~self.bar]), data)
-        return Micrograph(data, self.series.grid, self.series.beam)
+        return Micrograph(data, self.series.grid, self.series.beam, replaced)
 
     def frames(self) -> Iterator[Micrograph]:
         """Read all frames, one after the other."""
