@@ -1,7 +1,7 @@
 // The right column, while settings are made: what the file lacks, phases, region, ring, preview, run.
 
 import { type Frame, get, type Phase, post, postFrame, type RecipeValues, sendCif } from "./api";
-import { button, copy, fill, h, labelled, Latest, number, say, select } from "./dom";
+import { button, copy, fill, h, inWordsOfPage, labelled, Latest, number, say, select, settled } from "./dom";
 import { openFile, start } from "./files";
 import { setMarks } from "./stage";
 import { on, roi, setRecipe, state } from "./state";
@@ -50,7 +50,7 @@ function showFile(): void {
   const step = file.kind === "scan" ? `${number(file.step_inv_a?.[0], 4)} 1/Å per px` : `${number(file.step_a?.[0], 4)} Å per px`;
   const lines: [string, string][] = [
     ["file", file.name], ["kind", `${file.kind}, ${file.format}`], ["shape", `${file.shape.join(" × ")}, ${file.dtype}`],
-    ["scale", file.problem ? "not known" : `${step} (${file.step_source})`], ["energy", file.energy_kev ? `${file.energy_kev} keV` : "not known"],
+    ["scale", file.missing.some(([, option]) => option === "--step-inv-a" || option === "--pixel-size-a") ? "not known" : `${step} (${file.step_source})`], ["energy", file.energy_kev ? `${file.energy_kev} keV` : "not known"],
   ];
   if (file.centre_px) lines.push(["centre", `${file.centre_px.map((c) => c.toFixed(1)).join(", ")} px (${file.centre_source})`]);
   fill(facts, h("dl", {}, ...lines.flatMap(([key, value]) => [h("dt", {}, key), h("dd", { title: value }, value)])), ...file.notes.map((note) => h("p", { className: "quiet" }, note)), missing());
@@ -78,8 +78,10 @@ function missing(): HTMLElement | null {
     for (const { key, parse, input } of inputs) if (input.value.trim()) read[key] = parse(input.value.trim()); else delete read[key];
     void openFile(file.path, read);
   };
-  return h("form", { className: "missing", onsubmit: (event: Event) => { event.preventDefault(); apply(); } },
-    file.problem ? h("p", { className: "warning" }, file.problem) : h("p", { className: "quiet" }, "The file does not state:"), ...inputs.map(({ row }) => row), h("button", { type: "submit" }, "Apply"));
+  const form = h("form", { className: "missing", onsubmit: (event: Event) => { event.preventDefault(); apply(); } },
+    ...inputs.map(({ row }) => row), h("button", { type: "submit" }, "Apply"));
+  form.prepend(file.problem ? h("p", { className: "warning" }, inWordsOfPage(file.problem, form)) : h("p", { className: "quiet" }, "The file does not state:"));
+  return form;
 }
 
 function showMatches(): void {
@@ -152,8 +154,9 @@ function showRecipe(): void {
 /** The recipe without empty sections; null, with a sentence, where it is not complete. */
 function complete(): RecipeValues | null {
   const recipe = state.recipe;
-  if (!state.file || !recipe) { say("Choose a file first."); return null; }
-  if (!recipe.phases.length) { say("Name at least one phase: search the library, or drop a CIF file."); return null; }
+  settled("file");
+  if (!state.file || !recipe) { say("Choose a file first.", "error", "file"); return null; }
+  if (!recipe.phases.length) { say("Name at least one phase: search the library, or drop a CIF file.", "error", "file"); return null; }
   return Object.fromEntries(Object.entries(recipe).filter(([, value]) => !(value && typeof value === "object" && !Array.isArray(value) && !Object.keys(value).length))) as RecipeValues;
 }
 
@@ -186,7 +189,7 @@ async function preview(recipe: RecipeValues): Promise<void> {
     if (file.kind === "scan") showPattern(frame, y, x);
     else showSquare(frame, recipe);
   } catch (error) {
-    if (place() === asked) fill(found, h("p", { className: "warning" }, (error as Error).message));
+    if (place() === asked) fill(found, h("p", { className: "warning" }, inWordsOfPage((error as Error).message)));
   }
 }
 
@@ -240,7 +243,7 @@ async function repeat(what: "command" | "python"): Promise<void> {
     const text = await post<Record<"command" | "python", string>>("repeat", { recipe, name: name.value.trim() });
     await copy(text[what], what === "command" ? "Command" : "Python");
   } catch (error) {
-    say((error as Error).message);
+    say((error as Error).message, "error", "file");
   }
 }
 
@@ -253,7 +256,7 @@ async function save(): Promise<void> {
     link.click();
     URL.revokeObjectURL(link.href);
   } catch (error) {
-    say((error as Error).message);
+    say((error as Error).message, "error", "file");
   }
 }
 

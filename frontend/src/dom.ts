@@ -54,20 +54,34 @@ export function labelled(text: string, ...controls: Child[]): HTMLLabelElement {
 
 let notice: HTMLElement | null = null;
 
-/** Where sentences for the user appear: errors stay until they are dismissed. */
+/** Where sentences for the user appear: errors stay until they are dismissed, or what they are about is settled. */
 export function noticeBoard(): HTMLElement {
   notice = h("div", { className: "notices", role: "status", aria: { live: "polite" } });
   return notice;
 }
 
-export function say(sentence: string, kind: "error" | "done" = "error"): void {
+/** What a sentence calls an option of the command line is named as its field is here, where there is one. */
+export function inWordsOfPage(sentence: string, page: ParentNode = document): string {
+  return sentence.replace(/(Pass )?(--[a-z][a-z-]*)/g, (words: string, pass: string | undefined, option: string) => {
+    const field = page.querySelector(`[aria-label="${option}"]`)?.closest("label")?.firstChild?.textContent;
+    return field ? `${pass ? "Fill in " : ""}“${field}”` : words;
+  });
+}
+
+export function say(said: string, kind: "error" | "done" = "error", about = ""): void {
+  const sentence = inWordsOfPage(said);
   const same = [...(notice?.children ?? [])].find((line) => line.firstChild?.textContent === sentence);
   same?.remove();
-  const line = h("div", { className: `notice ${kind}` }, h("span", {}, sentence));
+  const line = h("div", { className: `notice ${kind}`, data: { about } }, h("span", {}, sentence));
   line.append(h("button", { type: "button", onclick: () => line.remove(), aria: { label: "Dismiss" } }, "×"));
   notice?.append(line);
   while ((notice?.children.length ?? 0) > 3) notice?.firstChild?.remove();
   if (kind === "done") setTimeout(() => line.remove(), 4000);
+}
+
+/** Take away what was said about something that is well now. */
+export function settled(about: string): void {
+  for (const line of notice?.querySelectorAll<HTMLElement>(".notice") ?? []) if (line.dataset.about === about) line.remove();
 }
 
 export async function copy(text: string, what: string): Promise<void> {

@@ -1,7 +1,7 @@
 // The left column: folders and files, and the runs.
 
 import { type Entry, type Facts, type Folder, get, type Job, post, type Run } from "./api";
-import { button, fill, h, number, say } from "./dom";
+import { button, fill, h, number, say, settled } from "./dom";
 import { on, state, tell } from "./state";
 
 const list = h("ul", { className: "entries", aria: { label: "Files" } });
@@ -61,9 +61,10 @@ export async function openFile(where: string, read: Record<string, unknown> = {}
     tell("file");
     if (!keepRun) tell("run");
     tell("recipe");
+    settled("file");
     return true;
   } catch (error) {
-    say((error as Error).message);
+    say((error as Error).message, "error", "file");
     if (!state.file) { state.recipe = { phases: state.recipe?.phases ?? [], input: where, read: { ...read } }; tell("recipe"); }
     return false;
   } finally {
@@ -120,8 +121,8 @@ export async function follow(): Promise<void> {
     jobs = await get<Job[]>("jobs");
     for (const job of jobs) {
       if (!before.has(job.id) || before.get(job.id) === job.state) continue;
-      if (job.state === "done") { say(`${job.name} is done.`, "done"); void openRun(job.out); }
-      if (job.state === "failed") say(`${job.name}: ${job.error ?? "failed"}`);
+      if (job.state === "done") { settled(`job ${job.name}`); say(`${job.name} is done.`, "done"); void openRun(job.out); }
+      if (job.state === "failed") say(`${job.name}: ${job.error ?? "failed"}`, "error", `job ${job.name}`);
     }
     const newest = jobs.filter((job, i) => jobs.findIndex((other) => other.name === job.name) === i);
     fill(queue, ...newest.filter((job) => job.state !== "done").slice(0, 8).map(jobRow));
@@ -149,8 +150,9 @@ function jobRow(job: Job): HTMLElement {
 export async function start(name: string, recipe: unknown): Promise<void> {
   try {
     await post<Job>("jobs", { name, recipe });
+    settled(`job ${name}`);
     await follow();
   } catch (error) {
-    say((error as Error).message);
+    say((error as Error).message, "error", "file");
   }
 }

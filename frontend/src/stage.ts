@@ -160,7 +160,7 @@ function showVirtual(): void {
     if (!found || state.file !== file) return;
     imageView.show(found);
     imageView.canvas.dataset.ring = `${inner.toFixed(2)},${outer.toFixed(2)}`;
-    if (found.facts.problem) say(found.facts.problem);
+    if (found.facts.problem) say(found.facts.problem, "error", "file");
     else if (found.facts.rows_done < file.scan_shape![0]) setTimeout(showVirtual, 150);
   }));
   const step = file.step_inv_a![0];

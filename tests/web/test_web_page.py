@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -54,6 +55,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fr.write_micrograph(out / "data" / "lif.mrc", image)
     frames = np.random.default_rng(2).normal(100, 5, (4, 64, 80)).astype(np.float32)
     tifffile.imwrite(out / "data" / "series.tif", frames, photometric="minisblack")
+    beam = np.exp(-((np.arange(64) - 32.0) ** 2) / 8)
+    with h5py.File(out / "data" / "list.hspy", "w") as file:
+        signal = file.create_group("Experiments/s")
+        signal["data"] = np.random.default_rng(3).poisson(50 * np.outer(beam, beam), (12, 64, 64)).astype(np.uint16)
+        for i, unit in enumerate(("", "1/nm", "1/nm")):
+            axis = {"name": f"a{i}", "scale": 0.0, "offset": 0.0, "navigate": i == 0, "units": unit}
+            signal.create_group(f"axis-{i}").attrs.update(axis)
     return out
 
 
@@ -219,6 +227,33 @@ def test_names_and_errors_are_text(page: Any) -> None:
     assert page.locator("img").count() == 0
     assert page.title() == "friedel"
     assert page.inner_text(".notice.error span").endswith(".")
+
+
+def test_what_a_file_lacks_is_asked_for_by_name_and_its_errors_go_when_it_is_given(page: Any) -> None:
+    """A list of patterns without scale and without the shape of the scan, as many detectors write them."""
+    page.click(".entry:has-text('list.hspy')")
+    page.wait_for_selector("canvas[data-probe]")
+    assert "Fill in “scan shape” NY,NX." in page.inner_text(".missing .warning")
+    choose(page, "lif")
+    page.click("text=Preview this place")
+    page.wait_for_selector(".found .warning:has-text('does not tell the shape of the scan. Fill in “scan shape”')")
+    page.click("[aria-label='Remove lif']")
+    page.fill("[aria-label='--scan-shape']", "3,5")
+    page.click(".missing button")
+    page.wait_for_selector(".notice.error:has-text('takes 15 patterns, the file holds 12. Mend “scan shape” NY,NX.')")
+    page.fill("[aria-label='--scan-shape']", "3,4")
+    page.click(".missing button")
+    page.wait_for_selector(".missing .warning:has-text('Fill in “scale of the patterns” (1/Å per pixel).')")
+    assert page.locator(".notice.error").count() == 0
+    page.fill("[aria-label='--step-inv-a']", "0.02")
+    page.click(".missing button")
+    page.wait_for_selector(".missing p:has-text('The file does not state:')")
+    assert "0.02 1/Å per px (user)" in page.inner_text(".facts")
+    page.click("button:text-is('Run')")
+    page.wait_for_selector(".notice.error:has-text('Name at least one phase')")
+    open_scan(page)
+    page.wait_for_selector(".facts:has-text('nmc.zarr')")
+    assert page.locator(".notice.error").count() == 0
 
 
 def test_a_cif_file_becomes_a_candidate_and_a_bad_one_a_sentence(page: Any, tmp_path: Path) -> None:

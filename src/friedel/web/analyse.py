@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from friedel.core.errors import CrystalError, DataError, FriedelError, RecipeError
+from friedel.core.errors import CalibrationError, CrystalError, DataError, FriedelError, RecipeError
 from friedel.core.images import PatternScan
 from friedel.crystal import Crystal, chemical_formula, load_phase, phase_names, read_cif
 from friedel.pipeline.recipe import dump_recipe, parse_recipe, with_full_paths
@@ -99,6 +99,8 @@ def _add_preview(routes: APIRouter, roots: Roots, files: OpenFiles) -> None:
     def preview(name: str, request: PatternPreview | SquarePreview) -> Response:
         """Try a recipe on one pattern or square."""
         made, opened = checked_recipe(request.recipe, roots), files.get(name)
+        if opened.problem:
+            raise CalibrationError(opened.problem)
         with one_at_a_time:
             if isinstance(request, SquarePreview):
                 micrograph = opened.micrograph(request.frame)

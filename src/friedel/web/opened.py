@@ -171,16 +171,18 @@ def _open(name: str, pinned: Pinned, options: ReadOptions) -> Opened:
 
 
 def _read_even_without_scale(pinned: Pinned, options: ReadOptions, info: FileInfo) -> tuple[Data, str | None]:
-    """Read a file; where nothing but the scale is missing, read it with pixels for a unit and say so."""
+    """Read a file; where it states no scale, or no shape of the scan, read it in pixels, or as one row, and say so."""
     try:
         return read(pinned.path, options), None
     except CalibrationError as error:
         lacking = {option for _, option in info.missing}
         stand_in = {"--step-inv-a": "step_inv_a", "--pixel-size-a": "pixel_size_a"}
-        fields = {stand_in[option]: 1.0 for option in lacking & set(stand_in)}
-        if not fields or "--scan-shape" in lacking:
+        fields: dict[str, Any] = {stand_in[option]: 1.0 for option in lacking & set(stand_in)}
+        if "--scan-shape" in lacking:
+            fields["scan_shape"] = (1, info.shape[0])
+        if not fields:
             raise
-        return read(pinned.path, replace(options, **fields, kind=info.kind)), str(error)  # type: ignore[arg-type]
+        return read(pinned.path, replace(options, **fields, kind=info.kind)), str(error)
 
 
 def look_at(scan: PatternScan) -> ScanFacts:

@@ -34,16 +34,26 @@ function r(e, n, r, i, a, o) {
 	});
 	return s.value = String(a), s.oninput = () => o(Number(s.value)), s;
 }
-function i(e, n = "error") {
-	[].find((t) => t.firstChild?.textContent === e)?.remove();
-	let r = t("div", { className: `notice ${n}` }, t("span", {}, e));
-	r.append(t("button", {
-		type: "button",
-		onclick: () => r.remove(),
-		aria: { label: "Dismiss" }
-	}, "×")), n === "done" && setTimeout(() => r.remove(), 4e3);
+function i(e, t = document) {
+	return e.replace(/(Pass )?(--[a-z][a-z-]*)/g, (e, n, r) => {
+		let i = t.querySelector(`[aria-label="${r}"]`)?.closest("label")?.firstChild?.textContent;
+		return i ? `${n ? "Fill in " : ""}“${i}”` : e;
+	});
 }
-var a = class {
+function a(e, n = "error", r = "") {
+	let a = i(e);
+	[].find((e) => e.firstChild?.textContent === a)?.remove();
+	let o = t("div", {
+		className: `notice ${n}`,
+		data: { about: r }
+	}, t("span", {}, a));
+	o.append(t("button", {
+		type: "button",
+		onclick: () => o.remove(),
+		aria: { label: "Dismiss" }
+	}, "×")), n === "done" && setTimeout(() => o.remove(), 4e3);
+}
+var o = class {
 	busy = !1;
 	next = null;
 	run(e) {
@@ -56,19 +66,19 @@ var a = class {
 			try {
 				await e();
 			} catch (e) {
-				i(e instanceof Error ? e.message : String(e));
+				a(e instanceof Error ? e.message : String(e));
 			}
 		}
 		this.busy = !1;
 	}
 };
-function o(e, t = 3) {
+function s(e, t = 3) {
 	if (e == null || !Number.isFinite(e)) return "–";
 	let n = Math.abs(e);
 	return n !== 0 && (n < .001 || n >= 1e6) ? e.toExponential(2) : String(Number(e.toPrecision(t)));
 }
 // src/colour.ts
-var s = {
+var c = {
 	grey: ["#000000", "#ffffff"],
 	inverse: ["#ffffff", "#000000"],
 	viridis: [
@@ -95,13 +105,13 @@ var s = {
 		"#feca8d",
 		"#fcfdbf"
 	]
-}, c = [
+}, l = [
 	["grey", "grey"],
 	["inverse", "inverse"],
 	["viridis", "viridis"],
 	["magma", "magma"]
 ];
-function l(e) {
+function u(e) {
 	let t = parseInt(e.slice(1), 16);
 	return [
 		t >> 16,
@@ -109,21 +119,21 @@ function l(e) {
 		t & 255
 	];
 }
-var u = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, d = (e, t, n, r = 255) => (u ? r << 24 | n << 16 | t << 8 | e : e << 24 | t << 16 | n << 8 | r) >>> 0, f = /* @__PURE__ */ new Map();
-function p(e) {
-	let t = f.get(e);
+var d = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, f = (e, t, n, r = 255) => (d ? r << 24 | n << 16 | t << 8 | e : e << 24 | t << 16 | n << 8 | r) >>> 0, p = /* @__PURE__ */ new Map();
+function m(e) {
+	let t = p.get(e);
 	if (t) return t;
-	let n = (s[e] ?? s.grey).map(l), r = /* @__PURE__ */ new Uint32Array(256);
+	let n = (c[e] ?? c.grey).map(u), r = /* @__PURE__ */ new Uint32Array(256);
 	for (let e = 0; e < 256; e++) {
 		let t = e / 255 * (n.length - 1), i = Math.min(Math.floor(t), n.length - 2), [a, o] = [n[i], n[i + 1]], [s, c, l] = a.map((e, n) => Math.round(e + (t - i) * (o[n] - e)));
-		r[e] = d(s, c, l);
+		r[e] = f(s, c, l);
 	}
-	return f.set(e, r), r;
+	return p.set(e, r), r;
 }
-function m(e, t, n) {
+function h(e, t, n) {
 	let [r, i] = e.shape;
 	n.width = i, n.height = r;
-	let a = n.getContext("2d"), o = a.createImageData(i, r), s = new Uint32Array(o.data.buffer), c = p(t.map), l = new Uint32Array(e.data instanceof Uint16Array ? 65536 : 256), u = t.white - t.black || 1;
+	let a = n.getContext("2d"), o = a.createImageData(i, r), s = new Uint32Array(o.data.buffer), c = m(t.map), l = new Uint32Array(e.data instanceof Uint16Array ? 65536 : 256), u = t.white - t.black || 1;
 	for (let n = 0; n < l.length; n++) {
 		let r = Math.min(1, Math.max(0, (e.offset + e.scale * n - t.black) / u));
 		l[n] = c[Math.round(255 * r ** t.gamma)];
@@ -132,36 +142,36 @@ function m(e, t, n) {
 	a.putImageData(o, 0, 0);
 }
 // src/overlay.ts
-var h = 6;
-function g(e, t, n) {
-	let [r, i, a] = e.shape, o = i * a, s = Math.max(1, Math.min(h, Math.floor(2048 / Math.max(i, a))));
+var g = 6;
+function _(e, t, n) {
+	let [r, i, a] = e.shape, o = i * a, s = Math.max(1, Math.min(g, Math.floor(2048 / Math.max(i, a))));
 	n.width = a * s, n.height = i * s;
-	let c = n.getContext("2d"), u = c.createImageData(n.width, n.height), f = new Uint32Array(u.data.buffer), p = t.colours.map(l), m = 255 * t.threshold;
+	let c = n.getContext("2d"), l = c.createImageData(n.width, n.height), d = new Uint32Array(l.data.buffer), p = t.colours.map(u), m = 255 * t.threshold;
 	for (let c = 0; c < i; c++) for (let i = 0; i < a; i++) {
 		let l = c * a + i;
 		if (!e.data[(r - 1) * o + l]) continue;
-		let u = [], g = [];
+		let u = [], h = [];
 		for (let n = 0; n < r - 1; n++) {
 			if (!t.phases[n]) continue;
 			let r = e.data[n * o + l];
-			r >= m ? u.push(n) : r >= .4 * m && g.push(n);
+			r >= m ? u.push(n) : r >= .4 * m && h.push(n);
 		}
-		(u.length || g.length) && _(f, n.width, c * s, i * s, s, (n, r) => {
-			let i = Math.floor((r + n) / (h / 2));
+		(u.length || h.length) && v(d, n.width, c * s, i * s, s, (n, r) => {
+			let i = Math.floor((r + n) / (g / 2));
 			if (u.length) {
 				let n = u[i % u.length], r = (e.data[n * o + l] - m) / Math.max(1, 255 - m);
-				return d(...p[n], Math.round(255 * t.opacity * (.35 + .65 * r)));
+				return f(...p[n], Math.round(255 * t.opacity * (.35 + .65 * r)));
 			}
-			return i % 3 ? 0 : d(...p[g[0]], Math.round(255 * t.opacity * .8));
+			return i % 3 ? 0 : f(...p[h[0]], Math.round(255 * t.opacity * .8));
 		});
 	}
-	c.putImageData(u, 0, 0);
+	c.putImageData(l, 0, 0);
 }
-function _(e, t, n, r, i, a) {
+function v(e, t, n, r, i, a) {
 	for (let o = n; o < n + i; o++) for (let n = r; n < r + i; n++) e[o * t + n] = a(o, n);
 }
 // src/view.ts
-var v = class {
+var y = class {
 	options;
 	element;
 	canvas = t("canvas", {
@@ -218,7 +228,7 @@ var v = class {
 			white: 1,
 			gamma: 1
 		}, this.canvas.setAttribute("aria-label", e.label);
-		let i = () => this.restyle(), a = t("div", { className: "foot" }, n("Colour map", c, this.look.map, (e) => {
+		let i = () => this.restyle(), a = t("div", { className: "foot" }, n("Colour map", l, this.look.map, (e) => {
 			this.look.map = e, i();
 		}), t("label", {}, "black", r("Black", 0, 1, .005, 0, (e) => {
 			this.contrast.black = e, i();
@@ -243,7 +253,7 @@ var v = class {
 			x: n,
 			height: r,
 			width: i
-		}), m(e, this.look, this.detail.canvas), this.redraw();
+		}), h(e, this.look, this.detail.canvas), this.redraw();
 	}
 	setGamma(e) {
 		this.look.gamma = e, this.gamma.value = String(e), this.restyle();
@@ -254,8 +264,8 @@ var v = class {
 	restyle() {
 		if (this.frame) {
 			let e = this.frame.white - this.frame.black;
-			this.look.black = this.frame.black + this.contrast.black * e, this.look.white = this.frame.black + this.contrast.white * e, m(this.frame, this.look, this.base.canvas), this.detailFrame && this.detail.width && m(this.detailFrame, this.look, this.detail.canvas), this.low.textContent = o(this.look.black), this.high.textContent = o(this.look.white);
-			let t = this.bar.getContext("2d"), n = t.createImageData(128, 10), r = new Uint32Array(n.data.buffer), i = p(this.look.map);
+			this.look.black = this.frame.black + this.contrast.black * e, this.look.white = this.frame.black + this.contrast.white * e, h(this.frame, this.look, this.base.canvas), this.detailFrame && this.detail.width && h(this.detailFrame, this.look, this.detail.canvas), this.low.textContent = s(this.look.black), this.high.textContent = s(this.look.white);
+			let t = this.bar.getContext("2d"), n = t.createImageData(128, 10), r = new Uint32Array(n.data.buffer), i = m(this.look.map);
 			for (let e = 0; e < r.length; e++) r[e] = i[Math.round(255 * (e % 128 / 127) ** this.look.gamma)];
 			t.putImageData(n, 0, 0);
 		}
@@ -316,7 +326,7 @@ var v = class {
 			5,
 			2,
 			1
-		].find((e) => e * i <= r) ?? 1), o = a / t * this.zoom, s = y(), [c, l] = [s, this.canvas.clientHeight - 1.2 * s], [u, d] = n === "Å" && a >= 10 ? [a / 10, "nm"] : [a, n], f = `${Number(u.toPrecision(3))} ${d}`;
+		].find((e) => e * i <= r) ?? 1), o = a / t * this.zoom, s = b(), [c, l] = [s, this.canvas.clientHeight - 1.2 * s], [u, d] = n === "Å" && a >= 10 ? [a / 10, "nm"] : [a, n], f = `${Number(u.toPrecision(3))} ${d}`;
 		e.font = `600 ${.9 * s}px system-ui, sans-serif`, e.fillStyle = "rgba(0, 0, 0, 0.6)", e.fillRect(c - .4 * s, l - 1.4 * s, Math.max(o, e.measureText(f).width) + .8 * s, 2.1 * s), e.fillStyle = "#fff", e.fillRect(c, l, o, .3 * s), e.fillText(f, c, l - .4 * s);
 	}
 	at(e) {
@@ -375,37 +385,37 @@ var v = class {
 			this.centre = [t[0] - (e.clientY - r) / this.zoom, t[1] - (e.clientX - n) / this.zoom], this.redraw(), this.options.moved?.();
 		} };
 	}
-}, y = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
-function b(e, t, n, r) {
+}, b = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+function x(e, t, n, r) {
 	e.lineWidth = n + 2, e.strokeStyle = "rgba(0, 0, 0, 0.7)", e.beginPath(), r(), e.stroke(), e.lineWidth = n, e.strokeStyle = t, e.stroke();
 }
 // src/widget.css?inline
-var x = ".friedel-viewer{grid-template-columns:1fr 1fr;gap:4px;height:460px;font:13px/1.4 system-ui,sans-serif;display:grid}.friedel-viewer .view{grid-template-rows:auto minmax(0,1fr) auto auto;min-width:0;min-height:0;display:grid}.friedel-viewer .canvas{background:#20242b;min-height:0;position:relative}.friedel-viewer .canvas canvas{touch-action:none;cursor:crosshair;width:100%;height:100%;position:absolute;inset:0}.friedel-viewer .status{min-height:1.6em}.friedel-viewer .foot,.friedel-viewer .foot label,.friedel-viewer .legend{flex-wrap:wrap;align-items:center;gap:6px;display:flex}.friedel-viewer .foot input{width:60px}.friedel-viewer .bar{width:80px;height:8px}", S = (e, t, n) => Math.min(n, Math.max(t, e)), C = {
+var S = ".friedel-viewer{grid-template-columns:1fr 1fr;gap:4px;height:460px;font:13px/1.4 system-ui,sans-serif;display:grid}.friedel-viewer .view{grid-template-rows:auto minmax(0,1fr) auto auto;min-width:0;min-height:0;display:grid}.friedel-viewer .canvas{background:#20242b;min-height:0;position:relative}.friedel-viewer .canvas canvas{touch-action:none;cursor:crosshair;width:100%;height:100%;position:absolute;inset:0}.friedel-viewer .status{min-height:1.6em}.friedel-viewer .foot,.friedel-viewer .foot label,.friedel-viewer .legend{flex-wrap:wrap;align-items:center;gap:6px;display:flex}.friedel-viewer .foot input{width:60px}.friedel-viewer .bar{width:80px;height:8px}", C = (e, t, n) => Math.min(n, Math.max(t, e)), w = {
 	ArrowUp: [-1, 0],
 	ArrowDown: [1, 0],
 	ArrowLeft: [0, -1],
 	ArrowRight: [0, 1]
 };
-function w({ model: e, el: t }) {
-	let n = e.get("facts"), r = n.kind === "scan", i = (t) => e.get(t), o = T(e), [s, c] = [new a(), new a()], l = null, u = () => l?.facts.centre_px ?? [0, 0], d = (t, n) => {
+function T({ model: e, el: t }) {
+	let n = e.get("facts"), r = n.kind === "scan", i = (t) => e.get(t), a = E(e), [s, c] = [new o(), new o()], l = null, u = () => l?.facts.centre_px ?? [0, 0], d = (t, n) => {
 		e.set(t, n), e.save_changes();
-	}, f = new v({
+	}, f = new y({
 		label: r ? "Image of the scan. Drag or use the arrow keys: the pattern follows." : "Micrograph. Drag or use the arrow keys: the FFT follows.",
 		press: (e) => {
-			let t = ({ y: e, x: t }) => d("probe", [S(Math.round(e), 0, n.shape[0] - 1), S(Math.round(t), 0, n.shape[1] - 1)]);
+			let t = ({ y: e, x: t }) => d("probe", [C(Math.round(e), 0, n.shape[0] - 1), C(Math.round(t), 0, n.shape[1] - 1)]);
 			return t(e), { move: t };
 		},
 		key: (e) => {
-			let t = C[e.key];
+			let t = w[e.key];
 			if (!t) return !1;
 			let a = (r ? 1 : 8) * (e.shiftKey ? 10 : 1), [o, s] = i("probe");
-			return d("probe", [S(o + a * t[0], 0, n.shape[0] - 1), S(s + a * t[1], 0, n.shape[1] - 1)]), !0;
+			return d("probe", [C(o + a * t[0], 0, n.shape[0] - 1), C(s + a * t[1], 0, n.shape[1] - 1)]), !0;
 		},
 		draw: (t, n) => {
-			let a = r ? Math.max(1, y() / n.zoom) : e.get("side_px"), [o, s] = r ? i("probe") : l?.facts.middle ?? i("probe"), [c, u] = n.place(o - a / 2, s - a / 2);
-			b(t, "#ffffff", 2, () => t.rect(u, c, a * n.zoom, a * n.zoom));
+			let a = r ? Math.max(1, b() / n.zoom) : e.get("side_px"), [o, s] = r ? i("probe") : l?.facts.middle ?? i("probe"), [c, u] = n.place(o - a / 2, s - a / 2);
+			x(t, "#ffffff", 2, () => t.rect(u, c, a * n.zoom, a * n.zoom));
 		}
-	}), p = new v({
+	}), p = new y({
 		label: "Pattern or FFT. Drag the ring of a scan's pattern to change the image.",
 		map: "magma",
 		press: (e) => {
@@ -413,13 +423,13 @@ function w({ model: e, el: t }) {
 			let t = ({ y: e, x: t }) => Math.hypot(e - u()[0], t - u()[1]), a = i("ring_px").map((n) => Math.abs(t(e) - n) * p.zoom), o = a[0] <= a[1] ? 0 : 1;
 			return a[o] > 9 ? null : { move: (e) => {
 				let [r, a] = i("ring_px");
-				d("ring_px", o ? [r, S(t(e), r + .5, n.reach_px)] : [S(t(e), 0, a - .5), a]);
+				d("ring_px", o ? [r, C(t(e), r + .5, n.reach_px)] : [C(t(e), 0, a - .5), a]);
 			} };
 		},
 		draw: (e, t) => {
 			if (!r) return;
 			let [n, a] = t.place(...u());
-			for (let r of i("ring_px")) b(e, "rgba(215, 222, 235, 0.85)", 1.25, () => e.arc(a, n, r * t.zoom, 0, 2 * Math.PI));
+			for (let r of i("ring_px")) x(e, "rgba(215, 222, 235, 0.85)", 1.25, () => e.arc(a, n, r * t.zoom, 0, 2 * Math.PI));
 		}
 	});
 	p.setGamma(r ? .5 : 1), f.scale = n.step_a === null ? null : {
@@ -427,19 +437,19 @@ function w({ model: e, el: t }) {
 		unit: "Å"
 	};
 	let m = () => s.run(async () => {
-		let e = await o("image");
+		let e = await a("image");
 		f.show(e, n.shape), (e.facts.rows_done ?? n.shape[0]) < n.shape[0] && setTimeout(m, 200);
 	}), h = () => c.run(async () => {
-		l = await o("pattern"), p.scale = n.step_inv_a === null ? null : {
+		l = await a("pattern"), p.scale = n.step_inv_a === null ? null : {
 			step: l.facts.step_inv_a?.[1] ?? n.step_inv_a,
 			unit: "1/Å"
 		}, p.show(l), p.canvas.dataset.probe = i("probe").join();
 		let [e, t] = i("probe");
 		p.status.textContent = `${r ? "Pattern" : "FFT"} at (${e}, ${t})`, f.redraw("marks");
-	}), _ = async () => {
+	}), g = async () => {
 		if (!n.colours.length) return;
-		let e = await o("map"), t = document.createElement("canvas");
-		g(e, {
+		let e = await a("map"), t = document.createElement("canvas");
+		_(e, {
 			colours: n.colours,
 			threshold: n.min_probability,
 			opacity: .75,
@@ -452,16 +462,16 @@ function w({ model: e, el: t }) {
 			width: n.shape[1],
 			opacity: 1
 		}], f.redraw();
-	}, w = document.createElement("style");
-	w.textContent = x, t.classList.add("friedel-viewer"), t.append(w, f.element, p.element);
-	let E = () => {
+	}, v = document.createElement("style");
+	v.textContent = S, t.classList.add("friedel-viewer"), t.append(v, f.element, p.element);
+	let T = () => {
 		m(), p.redraw("marks");
 	};
-	return e.on("change:probe", h), e.on("change:ring_px", E), m(), h(), _(), () => {
-		e.off("change:probe", h), e.off("change:ring_px", E);
+	return e.on("change:probe", h), e.on("change:ring_px", T), m(), h(), g(), () => {
+		e.off("change:probe", h), e.off("change:ring_px", T);
 	};
 }
-function T(t) {
+function E(t) {
 	let n = 0, r = /* @__PURE__ */ new Map();
 	return t.on("msg:custom", ((t, n) => {
 		let i = r.get(t.id);
@@ -481,5 +491,5 @@ function T(t) {
 		});
 	});
 }
-var E = { render: w };
-export { E as default };
+var D = { render: T };
+export { D as default };
