@@ -167,6 +167,16 @@ def test_without_any_match_nothing_is_fitted() -> None:
     assert (none.n_spots, none.scale, none.scale_sigma) == (0, 1.0, 0.015)
 
 
+@pytest.mark.parametrize(("phase", "uvw"), [(0, (0, 1, 1)), (1, (0, 0, 1)), (3, (0, 1, 1))])
+def test_nothing_is_fitted_where_any_lattice_fits_as_well(phase: int, uvw: tuple[int, int, int]) -> None:
+    """Patterns of silicon, gold and MgO, some spots of which austenite would explain in another scale."""
+    rng = np.random.default_rng(10)
+    spots = table([np.concatenate([grain(phase, uvw, rng), clutter(3, rng)]) for _ in range(8)], rng)
+    nets = build_templates(load_phases(["austenite"]), OPTIONS, ANNULUS)
+    fit = fit_distortion(spots, nets, OPTIONS, ANNULUS, relative_sigma=0.015, centre_sigma_inv_a=0.01)
+    assert fit.n_spots == 0
+
+
 def test_fitted_grid_gives_the_corrected_positions() -> None:
     grid = ReciprocalGrid((0.02, 0.021), (60.0, 64.0), np.array([[1.01, 0.004], [0.004, 0.99]]))
     fit = Distortion(np.array([[1.02, 0.01], [0.01, 0.97]]), np.array([0.01, -0.02]), 0.001, 50)

@@ -34,11 +34,18 @@ def test_a_scale_that_is_off_by_two_names_nothing_and_is_suspected(nmc811_scan: 
     assert any("check --step-inv-a" in warning for warning in result.warnings)
 
 
-def test_crystal_that_fits_only_a_bent_scale_is_refused_and_told(nmc811_scan: fr.PatternScan) -> None:
-    result = fr.analyse_scan(nmc811_scan, fr.load_phases(["srtio3"]), fr.ScanOptions(template="lattice"))
+@pytest.mark.parametrize(("phase", "scale"), [("nmc811-o3", 1.06), ("srtio3", 1.0)])
+def test_only_a_crystal_that_is_there_says_that_the_scale_is_far_off(
+    nmc811_scan: fr.PatternScan, phase: str, scale: float
+) -> None:
+    """Bent far enough, strontium titanate would explain some spots, and no better than any lattice does."""
+    grid = replace(nmc811_scan.grid, step_inv_a=tuple(scale * step for step in nmc811_scan.grid.step_inv_a))
+    scan, phases = replace(nmc811_scan, grid=grid), fr.load_phases([phase])
+    result = fr.analyse_scan(scan, phases, fr.ScanOptions(template="lattice"))
     assert isinstance(result.found, LatticeFindings)
-    assert result.found.refused is not None
-    assert any("more than the calibration allows" in warning for warning in result.warnings)
+    assert (result.found.refused is not None) == (scale != 1.0)
+    assert any("more than the calibration allows" in warning for warning in result.warnings) == (scale != 1.0)
+    assert result.phase_map.fractions()["none"] == 1.0
 
 
 def test_name_that_rests_on_a_few_of_many_spots_is_doubted(nmc811_scan: fr.PatternScan) -> None:

@@ -175,7 +175,7 @@ def fit_distortion(
 
     Such matches may be chance where other crystals lie in the patterns with most spots. The fit is therefore gone on
     with against lattices laid through the spots, from there and from the calibration as stored, over patterns of all
-    kinds, and what leads by more is taken.
+    kinds, and what leads by more is taken. Where neither leads nothing is fitted.
     """
     usable, nothing = _usable(spots), undistorted(relative_sigma)
     if not usable:
@@ -192,7 +192,7 @@ def fit_distortion(
         if not len(matched.model_inv_a):
             return nothing
         rough = _fit(matched, options, prior)
-    best, most = rough, 0.0
+    best, most = nothing, 0.0
     for fit in (nothing, rough):
         for _ in range(_JUDGED_ROUNDS):
             matched = _matched(fit, spread, templates, options, annulus_inv_a, is_calibrated=True)
