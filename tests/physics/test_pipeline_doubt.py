@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import friedel as fr
+from friedel.identify.counts.matching import CountOptions
 from friedel.identify.grains.components import CLEAR_LEAD, with_doubt
 from friedel.identify.hexagons.lattice import Hexagons
 from friedel.identify.lattices.zone_map import Distortion, undistorted
+from friedel.pipeline.scans.counts import CountFindings
 from friedel.pipeline.scans.result import HexagonFindings, LatticeFindings, scan_warnings
 from friedel.simulate.patterns.scan import ScanOptions, simulate_nmc811_scan
 
@@ -46,6 +48,17 @@ def test_only_a_crystal_that_is_there_says_that_the_scale_is_far_off(
     assert (result.found.refused is not None) == (scale != 1.0)
     assert any("more than the calibration allows" in warning for warning in result.warnings) == (scale != 1.0)
     assert result.phase_map.fractions()["none"] == 1.0
+
+
+@pytest.mark.parametrize("phase", ["srtio3", "mgo", "lif"])
+def test_spots_where_no_phase_is_likely_are_explained_by_none(nmc811_scan: fr.PatternScan, phase: str) -> None:
+    quick = CountOptions(spacing_deg=5.0, per_phase=6)
+    result = fr.analyse_scan(nmc811_scan, fr.load_phases([phase]), fr.ScanOptions(template="counts", counts=quick))
+    named = result.phase_map.presence.ravel() >= 0.5
+    assert isinstance(result.found, CountFindings)
+    explained = np.add.reduceat(result.found.spot_phase >= 0, result.spots.offsets[:-1].clip(max=len(result.spots) - 1))
+    assert (explained[~named & (np.diff(result.spots.offsets) > 0)] == 0).all()
+    assert any("spots are explained by none" in warning for warning in result.warnings)
 
 
 def test_name_that_rests_on_a_few_of_many_spots_is_doubted(nmc811_scan: fr.PatternScan) -> None:

@@ -99,7 +99,7 @@ class CountFindings:
     uvw, rotation_deg, off_deg
         Nearest zone axis (n, P, 3), rotation about it and angle to the beam (n, P) of the best orientation.
     spot_phase
-        Index of the phase that explains each spot (M,), -1 for none.
+        Index of the phase that explains each spot (M,), -1 where it is more likely that none does.
     refused
         A distortion too far from the calibration to be believed; the phases were then sought without.
     """
@@ -234,5 +234,5 @@ def judge_counts(
     seen = place < evidence.claimed.shape[2]
     claim = np.zeros((len(spots), presence.shape[1]))
     claim[seen] = evidence.claimed[pattern[seen], :, place[seen]] * presence[pattern[seen]]
-    spot_phase = np.where(claim.max(axis=1, initial=0.0) > 0.0, claim.argmax(axis=1), -1)
+    spot_phase = np.where(claim.sum(axis=1) >= 0.5, claim.argmax(axis=1), -1)
     return CountFindings(plan, distortion, evidence, posterior, uvw, rotation, off, spot_phase, refused)
