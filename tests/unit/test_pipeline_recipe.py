@@ -138,6 +138,10 @@ def test_broken_missing_and_huge_files_are_recipe_errors(tmp_path: Path) -> None
     broken.write_text("input = \n")
     with pytest.raises(RecipeError, match=r"broken\.toml.*not valid TOML"):
         load_values(broken)
+    with pytest.raises(RecipeError, match=r"is a folder\. .* recipe\.toml in its folder"):
+        load_recipe(tmp_path)
+    with pytest.raises(RecipeError, match=r"min_probability: .* less than or equal to 1, got 50\."):
+        parse_recipe({"input": "x", "phases": ["lif"], "min_probability": 50})
     with pytest.raises(RecipeError, match=r"none\.toml: cannot be read"):
         load_values(tmp_path / "none.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")

@@ -92,10 +92,17 @@ def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors(include_url=False)]
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}{_got(e['input'])}"
+            for e in error.errors(include_url=False)
+        ]
         raise RecipeError(f"{source}: " + "; ".join(lines) + ". See: friedel recipe schema") from None
     except (FriedelError, TypeError, ValueError) as error:
         raise RecipeError(f"{source}: {error}") from error
+
+
+def _got(value: object) -> str:
+    return f", got {value!r}" if isinstance(value, (str, int, float)) else ""
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -149,10 +156,12 @@ def load_values(path: str | Path) -> dict[str, Any]:
     try:
         data = Path(path).read_bytes()
         if len(data) > _MAX_BYTES:
-            raise RecipeError(f"{path}: {len(data)} bytes are too many for a recipe.")
+            raise RecipeError(f"{path}: {len(data)} bytes are too many for a recipe. To map a file: friedel map")
         return tomllib.loads(data.decode("utf-8"))
+    except IsADirectoryError as error:
+        raise RecipeError(f"{path}: is a folder. The recipe of a run is the recipe.toml in its folder.") from error
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}). Check the spelling and the folder.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: is not valid TOML: {error}.") from error
 
