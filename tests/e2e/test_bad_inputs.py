@@ -221,6 +221,7 @@ def test_a_few_pixels_without_a_number_change_no_map_of_a_micrograph(
     options = ("--phases", "li,lif,li2o,li2co3", "--pixel-size-a", "0.37", "--out", tmp_path / "run")
     said = done("map", tmp_path / "in.npy", *options).stderr
     assert f"{np.count_nonzero(~np.isfinite(image))} pixels are NaN or infinite" in said
+    assert "600 pixels without a value lie in holes of 5 px or more; these are not valid in the map." in said
     maps, whole = (zarr.open_group(run / "phase_map.zarr", mode="r") for run in (tmp_path / "run", micrograph_run))
     valid = maps["valid"][...]
     assert not valid[:20, :30].any()

@@ -65,9 +65,16 @@ def analyse_region(
             "harmonics, spots at twice or three times their frequency that no lattice made, and false powers."
         )
         warnings = (*warnings, words)
+    holes = np.zeros_like(bar)
     if replaced is not None:
-        bar |= ndimage.binary_opening(replaced, np.ones((_HOLE_PX, _HOLE_PX)))
-    outside = (~region.mask | bar)[:: result.step_px, :: result.step_px]
+        holes = ndimage.binary_opening(replaced, np.ones((_HOLE_PX, _HOLE_PX)))
+    if holes.any():
+        words = (
+            f"{np.count_nonzero(holes)} pixels without a value lie in holes of {_HOLE_PX} px or more; these are not "
+            "valid in the map."
+        )
+        warnings = (*warnings, words)
+    outside = (~region.mask | bar | holes)[:: result.step_px, :: result.step_px]
     if not outside.any():
         return replace(result, warnings=warnings)
     presence = np.where(outside[..., None], np.float32(0.0), result.phase_map.presence)
