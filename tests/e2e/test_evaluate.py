@@ -81,7 +81,9 @@ def test_part_of_a_scan_is_compared_with_its_part_of_the_truth(
 def test_truth_of_something_else_is_refused(
     refused: Callable[..., str], scan_run: Path, truth_file: Path, tmp_path: Path
 ) -> None:
-    assert "phase_map.zarr does not exist" in refused("evaluate", scan_run, "--truth", tmp_path / "no")
+    assert "no does not exist. Give the folder that a finished run wrote, or the truth" in refused(
+        "evaluate", scan_run, "--truth", tmp_path / "no"
+    )
     truth = load_phase_map(truth_file)
     small = replace(truth, presence=truth.presence[:3], valid=truth.valid[:3])
     write_phase_map(tmp_path / "small.zarr", small, min_probability=0.5)

@@ -303,9 +303,11 @@ def _open(path: Path) -> Any:
 
 
 def _missing(path: Path) -> RunFolderError:
-    if path == _map_path(path.parent) and path.parent.is_dir():
+    run = path.parent
+    if path == _map_path(run):
+        what = "holds no phase map" if run.is_dir() else "is no folder" if run.exists() else "does not exist"
         return RunFolderError(
-            f"{path.parent} holds no phase map. Give the folder that a finished run wrote, or the truth that friedel "
+            f"{run} {what}. Give the folder that a finished run wrote, or the truth that friedel "
             "simulate wrote beside its data."
         )
     return RunFolderError(f"{path} does not exist. Give the folder that a finished run wrote, the value of its --out.")
