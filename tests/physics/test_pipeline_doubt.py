@@ -97,6 +97,18 @@ def test_hexagons_of_chance_are_not_taken_for_another_phase(
     assert any(warning.startswith(f"{foreign} of 1000 hexagons are of none") for warning in said) is is_told
 
 
+def test_an_ellipse_of_few_cameras_is_doubted(nmc811_scan: fr.PatternScan) -> None:
+    phases = fr.load_phases(["nmc811-o3"])
+    result = fr.analyse_scan(nmc811_scan, phases, fr.ScanOptions(template="lattice"))
+    assert isinstance(result.found, LatticeFindings)
+    for percent, is_doubted in ((0.5, []), (2.5, [False]), (5.8, [True])):
+        bent = Distortion(np.diag([1.0 + percent / 100, 1.0]), np.zeros(2), 0.001, 9)
+        found = replace(result.found, distortion=bent)
+        said = scan_warnings(result.survey, result.spots, found, None, phases.names, stored_relative_sigma=0.015)
+        ellipse = [warning for warning in said if f"elliptic by {percent} %" in warning]
+        assert [("friedel calibrate" in warning) for warning in ellipse] == is_doubted
+
+
 def test_strain_counts_prior_standard_deviations() -> None:
     assert undistorted(0.015).strain(0.015) == 0.0
     two_percent = Distortion(np.eye(2) * 1.0354, np.zeros(2), 0.001, 9)

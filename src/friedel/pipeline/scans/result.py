@@ -26,6 +26,9 @@ from friedel.spots.dog import Dog
 _MANY_UNEXPLAINED = 0.15
 #: Share of the hexagons that chance may make of stray spots; in the demo, whose scan holds no other phase, it is 0.1 %.
 _CHANCE_HEXAGONS = 0.003
+#: Ellipticity of few cameras, which O1 along [001] needs to pass for O3, and what to do about it.
+_ELLIPTIC = 0.04
+_BENT = "Few cameras do that, and a phase that is not there may bend patterns so: compare with friedel calibrate."
 #: Strain of a phase throughout the scan from which on the reader is told.
 _TOLD_STRAIN = 0.008
 
@@ -204,9 +207,10 @@ def scan_warnings(
         if isinstance(found, CountFindings):
             out += _about_counts(found, survey)
         if found.distortion.anisotropy > 0.01:
+            doubt = f" {_BENT}" if found.distortion.anisotropy > _ELLIPTIC else ""
             out.append(
                 f"The patterns are elliptic by {100 * found.distortion.anisotropy:.1f} % if these phases are right; "
-                "this was fitted."
+                f"this was fitted.{doubt}"
             )
         scale = found.distortion.scale
     if abs(scale - 1.0) > 0.01:
