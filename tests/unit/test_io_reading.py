@@ -181,8 +181,12 @@ def test_info_lists_what_is_missing_with_its_option(tmp_path: Path) -> None:
     assert inspect(complete).missing == ()
 
 
-def test_nan_in_a_micrograph_is_an_error(tmp_path: Path) -> None:
+def test_a_nan_in_a_micrograph_is_replaced_and_most_of_them_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "nan.npy"
     np.save(path, np.array([[1.0, np.nan]]))
-    with pytest.raises(errors.DataError, match="1 values of 2"):
+    micrograph = read(path, ReadOptions(pixel_size_a=1.0))
+    assert isinstance(micrograph, Micrograph)
+    np.testing.assert_array_equal(micrograph.data, [[1.0, 1.0]])
+    np.save(path, np.array([[1.0, np.nan, np.nan]]))
+    with pytest.raises(errors.DataError, match="2 of 3 pixels"):
         read(path, ReadOptions(pixel_size_a=1.0))
