@@ -14,7 +14,7 @@ from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.patterns.repair import estimate_gain, remove_spikes
-from friedel.spots.maxima import log_parabola, noise_threshold, position_sigma, round_maxima, weighted_centres
+from friedel.spots.maxima import log_parabola, noise_threshold, position_sigma, round_maxima
 
 #: Patterns that are filtered at once: their intermediate results stay in the caches, and small.
 _BATCH = 16
@@ -198,8 +198,9 @@ def find_spots(
     Notes
     -----
     The significance is divided by its robust width at the same radius where that exceeds one, which absorbs a gain
-    that is not quite right, a blur of the noise and a lively background. Positions are weighted centres of mass about
-    the maximum; their error is that of Thompson, Larson and Webb, Biophys. J. 82, 2775 (2002), eq. 17.
+    that is not quite right, a blur of the noise and a lively background. Positions are the maximum of the parabola
+    through the logarithm of the smoothed signal; their error is that of Thompson, Larson and Webb, Biophys. J. 82,
+    2775 (2002), eq. 17.
     """
     n, sigma_px, grid = len(response.total), response.sigma_px, response.grid
     ring = annulus_mask(grid, response.signal.shape[1:], annulus_inv_a, valid)
@@ -213,9 +214,7 @@ def find_spots(
     intensity = response.effective_pixels * response.signal[at].astype(np.float64)
     sigma = position_sigma(intensity, response.background[at].astype(np.float64), sigma_px)
     order = np.lexsort((-intensity, index[:, 0]))
-    top_px = log_parabola(response.signal, index)
-    offset_px = weighted_centres(response.electrons, response.background, index, top_px, sigma_px)
-    k = grid.k_of(index[:, 1:] + offset_px)
+    k = grid.k_of(index[:, 1:] + log_parabola(response.signal, index))
     counts = np.bincount(index[:, 0], minlength=n)
     return Spots(
         k[order],

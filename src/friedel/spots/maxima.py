@@ -11,11 +11,6 @@ from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
 _MAX_ELONGATION = 6.0
 #: How much wider the second look at rough maxima is.
 _WIDER = 3.0
-#: Width, over the Gaussian's, of the weight with which the centre of mass of a spot is taken, how far that reaches, how
-#: far from the maximum the centre may lie, and rounds. Wider ones tell disks more exactly, and neighbours apart less.
-_WEIGHT_SIGMAS, _REACH, _FURTHEST, _ROUNDS = 1.5, 2.5, 1.0, 4
-#: Spots taken at once, which bounds the memory.
-_AT_ONCE = 20_000
 
 
 def noise_threshold(n_pixels: int, sigma_px: float, max_false_alarms: float) -> float:
@@ -85,48 +80,6 @@ def log_parabola(above: Float32Array, index: AnyArray) -> FloatArray:
         bend = low - 2.0 * mid + high
         out.append(np.where(bend < -1e-6, np.clip(0.5 * (low - high) / np.minimum(bend, -1e-6), -0.75, 0.75), 0.0))
     return np.stack(out, axis=1)
-
-
-def weighted_centres(
-    electrons: Float32Array, background: Float32Array, index: AnyArray, start: FloatArray, sigma_px: float
-) -> FloatArray:
-    """Sub-pixel offset (M, 2) of each maximum at which the Gaussian-weighted centre of mass is the Gaussian's own.
-
-    Electrons count above the background at the maximum, since a neighbour tilts that around it. For a Gaussian spot of
-    width s and a weight of width w the variance is (1 + s²/w²)⁴ / (1 + 2 s²/w²)² of that of the plain centre of mass:
-    1.22 for w = 1.5 s, and 1.78 for the maximum behind a filter of width s. Where a neighbour pulls it more than the
-    width of the filter away from the maximum, ``start`` (M, 2) is kept.
-    """
-    parts = (slice(first, first + _AT_ONCE) for first in range(0, max(len(index), 1), _AT_ONCE))
-    return np.concatenate([_centres(electrons, background, index[p], start[p], sigma_px) for p in parts])
-
-
-def _centres(
-    electrons: Float32Array, background: Float32Array, index: AnyArray, start: FloatArray, sigma_px: float
-) -> FloatArray:
-    """As ``weighted_centres``, all at once."""
-    width = _WEIGHT_SIGMAS * sigma_px
-    reach = int(np.ceil(_REACH * width))
-    steps = np.arange(-reach, reach + 1)
-    y, x = index[:, 1, None, None] + steps[:, None], index[:, 2, None, None] + steps
-    shape = electrons.shape[1:]
-    inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
-    at = (index[:, 0, None, None], y.clip(0, shape[0] - 1), x.clip(0, shape[1] - 1))
-    light = np.where(inside, electrons[at] - background[tuple(index.T)][:, None, None], 0.0).astype(np.float64)
-    centre = start.copy()
-    for _ in range(_ROUNDS):
-        off_y, off_x = steps - centre[:, :1], steps - centre[:, 1:]
-        weight_y, weight_x = (np.exp(-0.5 * (off / width) ** 2) for off in (off_y, off_x))
-        rows, columns = np.einsum("myx,mx->my", light, weight_x), np.einsum("myx,my->mx", light, weight_y)
-        moments = []
-        for off, weight, line in ((off_y, weight_y, rows), (off_x, weight_x, columns)):
-            total = np.maximum((weight * line).sum(axis=1), 1e-9)
-            first, second = ((weight * line * off**power).sum(axis=1) / total for power in (1, 2))
-            # Newton's step towards the maximum of the light convolved with the weight.
-            moments.append(first / np.maximum(1.0 - second / width**2, 0.3))
-        centre = centre + np.clip(np.stack(moments, axis=1), -sigma_px, sigma_px)
-    near = np.abs(centre - start).max(axis=1, keepdims=True) <= _FURTHEST * sigma_px
-    return np.where(near, centre, start)
 
 
 def position_sigma(electrons: FloatArray, background: FloatArray, sigma_px: float) -> FloatArray:
