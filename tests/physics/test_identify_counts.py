@@ -91,11 +91,11 @@ def test_amorphous_film_and_vacuum_are_nothing(bank: TemplateBank) -> None:
 def test_silicon_is_a_lattice_and_neither_phase(bank: TemplateBank) -> None:
     """Si [110] has spots at 0.319, 0.521 and 0.611 1/Å, which no zone of O3 or O1 has together.
 
-    Two of the six exposures are taken for both phases along the beam, none for one of them.
+    Three of the six exposures are taken for both phases along the beam, none for one of them.
     """
     evidence = weigh(exposed(spots_of(load_phase("si"), (0, 1, 1)), 10_000, 6), bank)
     assert (evidence.foreign > evidence.single.max(axis=1)).all()
-    assert presence_of(evidence).mean() < 0.5
+    assert (presence_of(evidence) >= 0.5).any(axis=1).sum() <= 3
     assert (shipped_judge().posterior(evidence.features)[:, 1:3] < 0.2).all()
 
 
