@@ -156,7 +156,8 @@ def test_distance_of_the_layers_is_learned_from_the_scan(bank: TemplateBank, axi
         for i, uvw in enumerate(zones)
     ]
     found = learn_axial(maps_of(shown, 20_000), bank, 2, OPTIONS)
-    assert found[1] == pytest.approx(axial, abs=0.006)
+    # What least squares find where there is nothing explains no more than none, and is dropped.
+    assert found[1] == (pytest.approx(axial, abs=0.006) if axial else 0.0)
     assert found[0] == 0.0
 
 
