@@ -14,12 +14,14 @@ from PIL import Image
 from typer.testing import Result
 
 import friedel as fr
-from friedel.core.errors import DataError
+from friedel.core.errors import DataError, RunFolderError
 from friedel.core.grids import RealGrid
 from friedel.core.images import Micrograph, MicrographSeries
 from friedel.crystal import load_phases
 from friedel.io import write_series
+from friedel.pipeline.recipe import parse_recipe
 from friedel.pipeline.region import find_region
+from friedel.pipeline.run import RunOptions
 from friedel.pipeline.series.kept import MemoryStore
 from friedel.pipeline.series.options import SeriesOptions
 from friedel.pipeline.series.road import SeriesResult, analyse_series
@@ -176,6 +178,26 @@ def test_interrupted_run_goes_on_to_the_same_bits(
     np.testing.assert_array_equal(again.intensity, first.intensity)
     np.testing.assert_array_equal(again.maps[9].presence, first.maps[9].presence)
     assert again.lives == first.lives
+
+
+def test_what_other_code_has_left_is_not_taken_over(
+    frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps of two states of the code under one version number must not be joined: they may not even fit together."""
+    write_series(tmp_path / "few.mrc", (Micrograph(frame, RealGrid((STEP_A, STEP_A))) for frame in frames[:4]), 4)
+    recipe = parse_recipe({"input": str(tmp_path / "few.mrc"), "phases": PHASES.split(",")})
+
+    def stop(step: str, done: int, total: int) -> None:
+        if step == "windows":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fr.run_recipe(recipe, tmp_path / "run", progress=stop)
+    with monkeypatch.context() as older:
+        older.setattr("friedel.pipeline.run.code_sha256", lambda: "older")
+        with pytest.raises(RunFolderError, match=r"code was \w{64}, is now older\. .* run without --resume"):
+            fr.run_recipe(recipe, tmp_path / "run", RunOptions(resume=True))
+    fr.run_recipe(recipe, tmp_path / "run", RunOptions(resume=True))
 
 
 def test_intensity_is_linear_in_the_counts_and_names_do_not_depend_on_them(

@@ -29,7 +29,7 @@ from friedel.pipeline.runs.files import (
     write_spots,
     write_summary,
 )
-from friedel.pipeline.runs.provenance import collect_provenance, sha256_of, sha256_of_text
+from friedel.pipeline.runs.provenance import code_sha256, collect_provenance, sha256_of, sha256_of_text
 
 
 def a_map(seed: int = 0, shape: tuple[int, int] = (5, 7), grid: RealGrid | None = None) -> PhaseMap:
@@ -215,6 +215,21 @@ def test_hash_of_a_folder_tells_a_renamed_file(tmp_path: Path) -> None:
 def test_missing_input_cannot_be_hashed(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no such file"):
         sha256_of(tmp_path / "absent")
+
+
+def test_code_is_told_apart_by_every_letter_name_and_table(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.py").write_text("x = 1\n")
+    seen = [code_sha256(tmp_path)]
+    (tmp_path / "sub" / "notes.txt").write_text("no code")
+    assert code_sha256(tmp_path) == seen[0]
+    (tmp_path / "sub" / "a.py").write_text("x = 2\n")
+    seen.append(code_sha256(tmp_path))
+    (tmp_path / "sub" / "a.py").rename(tmp_path / "sub" / "b.py")
+    seen.append(code_sha256(tmp_path))
+    (tmp_path / "learned.json").write_text("{}")
+    seen.append(code_sha256(tmp_path))
+    assert len(set(seen)) == len(seen)
 
 
 def test_provenance_names_recipe_inputs_versions_seed_and_a_time_in_utc(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from friedel.pipeline.region import crop_scan, find_region
 from friedel.pipeline.runs.files import Summary, plain_values
 from friedel.pipeline.runs.folder import RunFolder, open_run
 from friedel.pipeline.runs.outcome import Clock, Outcome, answer_of, calibration_entry, write_outcome
-from friedel.pipeline.runs.provenance import collect_provenance, sha256_of, sha256_of_text
+from friedel.pipeline.runs.provenance import code_sha256, collect_provenance, sha256_of, sha256_of_text
 from friedel.pipeline.scans.counts import CountFindings
 from friedel.pipeline.scans.neighbour_report import arrays_with_neighbours, neighbour_sections, words_of_prior
 from friedel.pipeline.scans.report import scan_sections
@@ -89,7 +89,7 @@ def run_recipe(
     phases = phases_of(recipe)
     inputs = _input_hashes(recipe, progress)
     provenance = collect_provenance(toml, inputs, seed=recipe.seed, command=options.command)
-    key = {"recipe": sha256_of_text(toml), "friedel": provenance.versions.get("friedel", "")}
+    key = {"recipe": sha256_of_text(toml), "friedel": provenance.versions.get("friedel", ""), "code": code_sha256()}
     clock.lap("hash")
     with naming(recipe.input):
         data = read(recipe.input, recipe.read)

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import friedel
 from friedel.core.errors import FileError, FileNotPermittedError
 
 #: Called with (bytes done, bytes in all).
@@ -20,6 +21,8 @@ Progress = Callable[[int, int], None]
 #: Packages whose version can change a number in the result.
 PACKAGES = ("friedel", "numpy", "scipy", "scikit-image", "rosettasciio", "zarr", "gemmi", "spglib")
 
+#: Files of a package that its results depend on; networks are hashed by themselves.
+_CODE = {".py", ".cif", ".json", ".toml"}
 _CHUNK_BYTES = 4 * 2**20
 
 
@@ -94,6 +97,15 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def code_sha256(package: Path = Path(friedel.__file__).parent) -> str:
+    """Return the SHA-256 of a package's code and tables: it tells two states under one version number apart."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in package.rglob("*") if path.suffix in _CODE):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def sha256_of_text(text: str) -> str:
