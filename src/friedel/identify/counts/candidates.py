@@ -9,10 +9,10 @@ import numpy as np
 
 from friedel.core.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from friedel.identify.counts.maps import CountMaps
-from friedel.identify.counts.template_bank import AZIMUTHS, FREQUENCIES, TemplateBank, whole
+from friedel.identify.counts.template_bank import AZIMUTHS, FREQUENCIES, Spectra, TemplateBank, whole
 
-#: Whole numbers that stand for a product: 96 of 511 times 255 stay below 2^24.
-_WAVE_LEVELS = 511
+#: Whole numbers that stand for a product: 48 of 1023 times 255 stay below 2^24.
+_WAVE_LEVELS = 1023
 #: Patterns correlated at once, which bounds the memory.
 _BATCH = 32
 
@@ -49,23 +49,33 @@ def find_candidates(
     for first in range(0, maps.n_patterns, _BATCH):
         part = slice(first, min(first + _BATCH, maps.n_patterns))
         waves = _spectrum(_polar(maps, bank, part, hidden))
-        products = [_conjugate(waves[..., own.rows]) @ own.coefficients for own in bank.spectra]
-        for i in range(part.stop - first):
-            mine = [own[:, 2 * i : 2 * i + 2] for own in products]
-            largest = max(float(np.abs(own).max()) for own in mine)
-            for p, own in enumerate(mine):
-                scores = _correlations(own, largest)
-                order = np.argsort(-scores.max(axis=0), kind="stable")[:per_phase]
-                order = np.pad(order, (0, per_phase - len(order)), mode="edge")
+        for p, own in enumerate(bank.spectra):
+            rows = _conjugate(waves[..., own.rows])
+            products, scale = rows @ own.coefficients, _WAVE_LEVELS / _largest_product(rows, own)
+            for i in range(part.stop - first):
+                order, azimuth = _best_of(products[:, :, i] * scale[i], per_phase)
                 template[first + i, p] = order + bank.members(p).start
-                rotation[first + i, p] = scores[:, order].argmax(axis=0) * (2.0 * np.pi / AZIMUTHS)
+                rotation[first + i, p] = azimuth * (2.0 * np.pi / AZIMUTHS)
     return Candidates(template, rotation)
 
 
-def _correlations(products: Float32Array, largest: float) -> Float32Array:
-    """Correlation (A, T) of a pattern with templates at all azimuths, from products of coefficients (F, 2, T)."""
-    waves = np.rint(products * np.float32(_WAVE_LEVELS / max(largest, 1e-30)))
-    return np.asarray(_inverse_transform() @ waves.reshape(2 * FREQUENCIES, -1))
+def _best_of(products: Float32Array, n: int) -> tuple[IntArray, IntArray]:
+    """The n templates that correlate best with a pattern at any azimuth, best first, and at which step of azimuth.
+
+    Of products of coefficients (2, F, T) the real parts give what is even in azimuth, the imaginary ones what is odd:
+    half of all azimuths give the other half.
+    """
+    even, odd = _inverse_transform() @ np.rint(products)
+    order = np.argsort(-(even + np.abs(odd)).max(axis=0), kind="stable")[:n]
+    order = np.append(order, np.repeat(order[-1:], n - len(order)))
+    even, odd = even[:, order], odd[:, order]
+    return order, np.concatenate([even + odd, (even - odd)[-2:0:-1]]).argmax(axis=0)
+
+
+def _largest_product(rows: Float32Array, spectra: Spectra) -> Float32Array:
+    """What no product of coefficients of patterns (n,) and templates exceeds, by Cauchy and Schwarz."""
+    length = np.sqrt((rows[0] ** 2).sum(axis=2))
+    return np.maximum((length * spectra.length[:, None]).max(axis=0), np.float32(1e-30))
 
 
 def _spectrum(picture: Float32Array) -> Float32Array:
@@ -77,14 +87,12 @@ def _spectrum(picture: Float32Array) -> Float32Array:
 
 
 def _conjugate(spectrum: Float32Array) -> Float32Array:
-    """Matrix (F, 2 n, 2 R) that takes the coefficients of templates to products with the conjugate of theirs.
+    """Matrices (2, F, n, 2 R) that take the coefficients of templates to products with the conjugate of theirs.
 
-    Real and imaginary part of each pattern follow one another; so a product of complex matrices is one of real ones,
-    which are faster.
+    One for the real part and one for the imaginary part: products of real matrices are faster than of complex ones.
     """
     real, imag = spectrum
-    rows = np.stack([np.concatenate([real, imag], axis=2), np.concatenate([imag, -real], axis=2)], axis=2)
-    return rows.reshape(FREQUENCIES, -1, rows.shape[3])
+    return np.stack([np.concatenate([real, imag], axis=2), np.concatenate([imag, -real], axis=2)])
 
 
 @cache
@@ -96,27 +104,27 @@ def _transform() -> Float32Array:
 
 @cache
 def _inverse_transform() -> Float32Array:
-    """Matrix (A, F 2) that takes Fourier coefficients of a real signal back to azimuths, in whole numbers.
+    """Matrices (2, A / 2 + 1, F) from real and imaginary coefficients of a real signal to its even and odd part.
 
-    For so many short transforms one matrix product is several times faster than an FFT.
+    In whole numbers. For so many short transforms a matrix product is several times faster than an FFT.
     """
     weight = np.where(np.arange(2 * FREQUENCIES) % FREQUENCIES == 0, 0.5, 1.0)
-    back = np.rint(weight * _transform()).reshape(AZIMUTHS, 2, FREQUENCIES)
-    return np.asarray(back.transpose(0, 2, 1).reshape(AZIMUTHS, -1), dtype=np.float32)
+    back = np.rint(weight * _transform())[: AZIMUTHS // 2 + 1]
+    return np.asarray(back.reshape(-1, 2, FREQUENCIES).transpose(1, 0, 2), dtype=np.float32)
 
 
 def _polar(maps: CountMaps, bank: TemplateBank, part: slice, hidden: BoolArray | None) -> Float32Array:
     """Signal of some patterns on the bank's polar grid (n, R, A), float32."""
-    disk, background = maps.disk[part], maps.background[part]
-    signal = np.where(maps.seen, np.sqrt(disk + 0.375) - np.sqrt(background + 0.375), 0.0).astype(np.float32)
-    if hidden is not None:
-        signal[hidden[part]] = 0.0
     angle = np.arange(AZIMUTHS) * (2.0 * np.pi / AZIMUTHS)
     k = bank.radii_inv_a[:, None, None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
     px = maps.grid.px_of(k) - np.asarray(maps.grid.centre_px) + maps.beam_px[part][:, None, None]
-    row, column = np.rint(px[..., 0]).astype(np.int64), np.rint(px[..., 1]).astype(np.int64)
-    height, width = signal.shape[1:]
+    row, column = np.rint(px[..., 0]).astype(np.intp), np.rint(px[..., 1]).astype(np.intp)
+    height, width = maps.seen.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    flat = (row * width + column).clip(0, height * width - 1).reshape(len(signal), -1)
-    sampled = np.take_along_axis(signal.reshape(len(signal), -1), flat, axis=1).reshape(row.shape)
-    return np.where(inside, sampled, np.float32(0.0))
+    pixel = np.where(inside, row * width + column, 0)
+    inside &= maps.seen.ravel()[pixel]
+    pixel += (np.arange(part.start, part.stop) * (height * width))[:, None, None]
+    if hidden is not None:
+        inside &= ~hidden.ravel()[pixel]
+    disk, background = (picture.ravel()[pixel] for picture in (maps.disk, maps.background))
+    return np.where(inside, np.sqrt(disk + np.float32(0.375)) - np.sqrt(background + np.float32(0.375)), np.float32(0.0))

@@ -43,10 +43,19 @@ class Spectra:
         Radii (L,) at which any of them has a reflection: a third of all, or less.
     coefficients
         In whole numbers up to ``LEVELS`` (F, 2 L, T): the real parts at these radii, then the imaginary ones.
+    length
+        Largest root of the sum of their squares (F,).
     """
 
     rows: IntArray
     coefficients: Float32Array
+    length: Float32Array
+
+    @classmethod
+    def of(cls, rows: IntArray, coefficients: Float32Array) -> Spectra:
+        """Measure the length of coefficients."""
+        length2 = np.einsum("frt,frt->ft", coefficients, coefficients).max(axis=1)
+        return cls(rows, coefficients, np.sqrt(length2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,7 +239,7 @@ def _spectra(pictures: Sequence[Float32Array]) -> tuple[Spectra, ...]:
     largest = max(float(np.abs(wave).max(initial=0.0)) for wave in waves)
     whole_waves = [np.concatenate([whole(wave.real, largest), whole(wave.imag, largest)], axis=1) for wave in waves]
     return tuple(
-        Spectra(lit, np.ascontiguousarray(wave.transpose(2, 1, 0))) for lit, wave in zip(rows, whole_waves, strict=True)
+        Spectra.of(lit, np.ascontiguousarray(wave.transpose(2, 1, 0))) for lit, wave in zip(rows, whole_waves, strict=True)
     )
 
 
