@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from friedel.core.arrays import FloatArray, IntArray
+from friedel.core.arrays import AnyArray, FloatArray, IntArray
 
 #: Excitation errors beyond this, in 1/Å, give no light worth looking for.
 _DARK_INV_A = 0.06
@@ -57,9 +57,7 @@ LOG_WEIGHTS: FloatArray = np.full(len(MODELS), -np.log(len(MODELS)))
 ROUGH = tuple(i for i, m in enumerate(MODELS) if m.shape == 4.0 and m.amount in (80.0, 190.0, 0.15))
 
 
-def expected_shares(
-    s_inv_a: FloatArray, coupling2: FloatArray, candidate: IntArray, n: int, model: Brightness
-) -> FloatArray:
+def expected_shares(s_inv_a: AnyArray, coupling2: AnyArray, candidate: IntArray, n: int, model: Brightness) -> AnyArray:
     """Share of the beam in each reflection (E,) of n candidates.
 
     Two-beam: sin^2(pi t e) q^2 / e^2 with e^2 = s^2 + q^2 and q = 1 / xi (Williams and Carter, Transmission Electron
@@ -68,11 +66,11 @@ def expected_shares(
     """
     if model.kind == "precessed":
         light = coupling2 * np.exp(-0.5 * (s_inv_a / PRECESSION_INV_A) ** 2)
-        total = np.bincount(candidate, light, minlength=n)
+        total = np.bincount(candidate, light, minlength=n).astype(light.dtype)
         return np.asarray(np.maximum(model.amount * light / np.maximum(total, 1e-30)[candidate], LEAST_SHARE))
     effective2 = s_inv_a**2 + coupling2
     phase = 2.0 * np.pi * model.amount * np.sqrt(effective2)
     beat = np.exp(-0.5 * (_THICKNESS_SPREAD * phase) ** 2) * np.cos(phase)
     taken = 0.5 * coupling2 / np.maximum(effective2, 1e-30) * (1.0 - beat) * (np.abs(s_inv_a) < _DARK_INV_A)
-    total = np.bincount(candidate, taken, minlength=n)
+    total = np.bincount(candidate, taken, minlength=n).astype(taken.dtype)
     return np.asarray(np.maximum(taken / (1.0 + total)[candidate], LEAST_SHARE))

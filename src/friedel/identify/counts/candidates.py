@@ -75,7 +75,7 @@ def _best_of(products: Float32Array, n: int) -> tuple[IntArray, IntArray]:
 def _largest_product(rows: Float32Array, spectra: Spectra) -> Float32Array:
     """What no product of coefficients of patterns (n,) and templates exceeds, by Cauchy and Schwarz."""
     length = np.sqrt((rows[0] ** 2).sum(axis=2))
-    return np.maximum((length * spectra.length[:, None]).max(axis=0), np.float32(1e-30))
+    return np.asarray(np.maximum((length * spectra.length[:, None]).max(axis=0), np.float32(1e-30)))
 
 
 def _spectrum(picture: Float32Array) -> Float32Array:
@@ -126,5 +126,5 @@ def _polar(maps: CountMaps, bank: TemplateBank, part: slice, hidden: BoolArray |
     pixel += (np.arange(part.start, part.stop) * (height * width))[:, None, None]
     if hidden is not None:
         inside &= ~hidden.ravel()[pixel]
-    disk, background = (picture.ravel()[pixel] for picture in (maps.disk, maps.background))
-    return np.where(inside, np.sqrt(disk + np.float32(0.375)) - np.sqrt(background + np.float32(0.375)), np.float32(0.0))
+    disk, background = (np.sqrt(picture.ravel()[pixel] + np.float32(0.375)) for picture in (maps.disk, maps.background))
+    return np.where(inside, disk - background, np.float32(0.0))

@@ -8,7 +8,7 @@ from scipy import special
 from friedel.core.arrays import FloatArray, IntArray
 from friedel.identify.counts.light import log_evidence
 from friedel.identify.counts.maps import CountMaps
-from friedel.identify.counts.orientation_fit import PLACE_PX, PLACE_RELATIVE, Fits, gains, log_clutter
+from friedel.identify.counts.orientation_fit import PLACE_PX, PLACE_RELATIVE, Fits, gains, log_clutter, log_sum
 
 #: Spots, the brightest, any two of which may span the lattice.
 _BASIS_SPOTS = 10
@@ -61,7 +61,7 @@ def free_lattice_evidence(maps: CountMaps, annulus_inv_a: tuple[float, float]) -
     clutter = log_clutter(maps.spot_count, maps.spot_background, np.maximum(maps.total, 1.0)[:, None])
     excess = np.maximum(maps.spot_count - maps.spot_background, 0.5)
     free = log_evidence(maps.spot_count, maps.spot_background, excess, 1.0) - _ANY_BRIGHTNESS
-    gain = np.logaddexp(free[:, None] + place, clutter[:, None]) - np.logaddexp(0.0, clutter[:, None])
+    gain = log_sum(free[:, None] + place, clutter[:, None]) - log_sum(np.zeros_like(clutter), clutter)[:, None]
     spans = np.zeros((len(first), s), dtype=bool)
     spans[np.arange(len(first)), first] = spans[np.arange(len(first)), second] = True
     matched = (gain > 1.0) & there[:, None] & ~spans
@@ -91,11 +91,11 @@ def mimic_evidence(fits: Fits, total: FloatArray, chosen: IntArray) -> FloatArra
     place[chosen] = np.arange(len(chosen))
     mine = np.flatnonzero(place[fits.reflected.candidate] >= 0)
     which, sight = place[fits.reflected.candidate[mine]], fits.sight.at(mine)
-    electrons = total[fits.reflected.pattern[mine]]
+    electrons = total.astype(np.float32)[fits.reflected.pattern[mine]]
     values = []
     for level in _LEVELS:
         gain = gains(sight, level * electrons, 1.0)
         for lit in _LIT:
-            mixed = np.logaddexp(np.log1p(-lit), np.log(lit) + gain)
+            mixed = log_sum(np.log1p(-lit), np.log(lit) + gain)
             values.append(np.bincount(which, mixed, minlength=len(chosen)))
     return np.asarray(special.logsumexp(values, axis=0) - np.log(len(values)) - 2.0 * _PLACE_COST)

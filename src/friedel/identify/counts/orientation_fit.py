@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 from scipy import special
 
-from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
 from friedel.identify.counts.brightness import LIGHT_OF, LIGHTS, LOG_WEIGHTS, MODELS, ROUGH, expected_shares
 from friedel.identify.counts.light import log_evidence
 from friedel.identify.counts.maps import NO_SPOT, SHADOW, CountMaps
@@ -48,13 +49,15 @@ class Reflected:
     candidate: IntArray
     pattern: IntArray
     g_inv_a: FloatArray
-    coupling2: FloatArray
+    coupling2: Float32Array
     axial_inv_a: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
     """What the pattern holds where each reflection of some candidates falls (E).
+
+    What light says is known less well than to a thousandth: single precision is enough, and several times faster.
 
     Parameters
     ----------
@@ -74,12 +77,12 @@ class Sight:
     """
 
     px: FloatArray
-    count: FloatArray
-    background: FloatArray
+    count: Float32Array
+    background: Float32Array
     spot: IntArray
-    place: FloatArray
-    clutter: FloatArray
-    otherwise: FloatArray
+    place: Float32Array
+    clutter: Float32Array
+    otherwise: Float32Array
     seen: BoolArray
 
     def at(self, entries: IntArray) -> Sight:
@@ -150,12 +153,12 @@ class Fits:
     log_evidence: FloatArray
     reflected: Reflected
     sight: Sight
-    share: FloatArray
-    gain: FloatArray
+    share: Float32Array
+    gain: Float32Array
     log_by_model: FloatArray
 
     @property
-    def best_gain(self) -> FloatArray:
+    def best_gain(self) -> Float32Array:
         """What each reflection adds under its candidate's likeliest model of brightness (E,)."""
         model = self.log_by_model.argmax(axis=1)[self.reflected.candidate]
         return np.asarray(self.gain[np.arange(len(self.gain)), model])
@@ -197,7 +200,7 @@ class Fits:
         )
 
 
-def log_clutter(count: FloatArray, background: FloatArray, total: FloatArray) -> FloatArray:
+def log_clutter(count: AnyArray, background: AnyArray, total: AnyArray) -> AnyArray:
     """Log likelihood ratio of "a spot that no crystal explains" to "background alone", less what such a spot costs."""
     excess = np.maximum(count - background, 0.5)
     share = excess / np.maximum(total, 1.0)
@@ -247,9 +250,10 @@ def _best_turn(
     maps: CountMaps, bank: TemplateBank, reflected: Reflected, rotation_rad: FloatArray, tilt: FloatArray
 ) -> FloatArray:
     best, out = np.full(len(tilt), -np.inf), rotation_rad
+    expected = _roughly_expected(maps, reflected, excitation(reflected, tilt, bank.curvature_a), len(tilt))
     for turn in _TURNS:
         sight = look(maps, reflected, rotation_rad + turn, np.zeros_like(tilt))
-        value = _rough_evidence(maps, bank, reflected, sight, tilt)
+        value = _rough_evidence(reflected, sight, expected, len(tilt))
         better = value > best
         best, out = np.where(better, value, best), np.where(better, rotation_rad + turn, out)
     return out
@@ -273,16 +277,21 @@ def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strain
     """
     px, at, spot, seen = _falling(maps, reflected, rotation_rad, strains)
     pattern, is_spot, place = reflected.pattern, spot >= 0, np.maximum(spot, 0)
-    count = np.where(is_spot, maps.spot_count[pattern, place], maps.disk.reshape(-1)[at]).astype(np.float64)
+    count = np.where(is_spot, maps.spot_count[pattern, place], maps.disk.reshape(-1)[at]).astype(np.float32)
     beneath = np.where(is_spot, maps.spot_background[pattern, place], maps.background.reshape(-1)[at])
-    beneath = beneath.astype(np.float64)
+    beneath = beneath.astype(np.float32)
     off_px = np.hypot(*(px - np.where(is_spot[:, None], maps.spot_px[pattern, place], px)).T)
     variance = place_variance(maps, pattern, reflected.g_inv_a, place)
     density = np.log(maps.reach_px**2 / (2.0 * variance)) - 0.5 * off_px**2 / variance
-    density = np.where(is_spot, density, 0.0)
-    clutter = log_clutter(count, beneath, maps.total[pattern])
+    density = np.where(is_spot, density, 0.0).astype(np.float32)
+    clutter = log_clutter(count, beneath, _electrons(maps, reflected))
     otherwise = log_sum(np.zeros_like(clutter), clutter)
     return Sight(px, count, beneath, spot, density, clutter, otherwise, seen & (spot != SHADOW))
+
+
+def _electrons(maps: CountMaps, reflected: Reflected) -> Float32Array:
+    """Electrons of the pattern of each reflection (E,)."""
+    return maps.total.astype(np.float32)[reflected.pattern]
 
 
 def _falling(
@@ -309,51 +318,56 @@ def place_variance(maps: CountMaps, pattern: IntArray, g_inv_a: FloatArray, spot
     return np.asarray(maps.spot_sigma_px[pattern, spot] ** 2 + PLACE_PX**2 + (PLACE_RELATIVE * radius_px) ** 2)
 
 
-def excitation(reflected: Reflected, tilt_rad: FloatArray, curvature_a: float) -> FloatArray:
+def excitation(reflected: Reflected, tilt_rad: FloatArray, curvature_a: float) -> Float32Array:
     """Excitation error of each reflection after a small tilt, in 1/Å."""
     (ky, kx, along), (tilt_y, tilt_x) = reflected.g_inv_a.T, tilt_rad[reflected.candidate].T
-    return np.asarray(-(along + (tilt_y * ky + tilt_x * kx) + curvature_a * (ky**2 + kx**2 + along**2)))
+    s = along + (tilt_y * ky + tilt_x * kx) + curvature_a * (ky**2 + kx**2 + along**2)
+    return np.asarray(-s, dtype=np.float32)
 
 
-def gains(sight: Sight, expected: FloatArray, shape: float) -> FloatArray:
+def gains(sight: Sight, expected: Float32Array, shape: float) -> Float32Array:
     """Log likelihood that reflections expected to hold so many electrons add (E,).
 
     Light there may be of the crystal, or of something else; without the crystal it is background, or of something
     else. Where there is none it speaks against the crystal.
     """
     here = log_evidence(sight.count, sight.background, expected, shape) + sight.place
-    return np.where(sight.seen, log_sum(here, sight.clutter) - sight.otherwise, 0.0)
+    return np.where(sight.seen, log_sum(here, sight.clutter) - sight.otherwise, np.float32(0.0))
 
 
-def log_sum(one: FloatArray, two: FloatArray) -> FloatArray:
+def log_sum(one: AnyArray, two: AnyArray) -> AnyArray:
     """Logarithm of exp(one) + exp(two), several times faster than numpy's."""
     return np.asarray(np.maximum(one, two) + np.log1p(np.exp(-np.abs(one - two))))
 
 
 def _evaluate(
     maps: CountMaps, bank: TemplateBank, reflected: Reflected, sight: Sight, tilt: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+) -> tuple[FloatArray, Float32Array, Float32Array]:
     """Log evidence of each candidate under each model (N, M); share (E, L) and gain (E, M) of each reflection."""
     n, candidate = len(tilt), reflected.candidate
     s = excitation(reflected, tilt, bank.curvature_a)
-    total = maps.total[reflected.pattern]
+    total = _electrons(maps, reflected)
     shares = [expected_shares(s, reflected.coupling2, candidate, n, light) for light in LIGHTS]
     gain = [gains(sight, total * shares[light], model.shape) for model, light in zip(MODELS, LIGHT_OF, strict=True)]
     by_model = np.stack([np.bincount(candidate, column, minlength=n) for column in gain], axis=1)
     return by_model + LOG_WEIGHTS, np.stack(shares, axis=1), np.stack(gain, axis=1)
 
 
-def _rough_evidence(
-    maps: CountMaps, bank: TemplateBank, reflected: Reflected, sight: Sight, tilt: FloatArray
-) -> FloatArray:
-    """Log evidence of each candidate (N,), averaged over the few models that are enough to refine it."""
-    n, candidate = len(tilt), reflected.candidate
-    s = excitation(reflected, tilt, bank.curvature_a)
-    total, values = maps.total[reflected.pattern], []
-    for m in ROUGH:
-        expected = total * expected_shares(s, reflected.coupling2, candidate, n, MODELS[m])
-        values.append(np.bincount(candidate, gains(sight, expected, MODELS[m].shape), minlength=n) + LOG_WEIGHTS[m])
-    return reduce(log_sum, values)
+def _roughly_expected(maps: CountMaps, reflected: Reflected, s_inv_a: Float32Array, n: int) -> list[Float32Array]:
+    """Electrons in each reflection (E,) of n candidates under each of the few models that are enough to refine them."""
+    total = _electrons(maps, reflected)
+    return [total * expected_shares(s_inv_a, reflected.coupling2, reflected.candidate, n, MODELS[m]) for m in ROUGH]
+
+
+def _rough_evidence(reflected: Reflected, sight: Sight, expected: Sequence[Float32Array], n: int) -> FloatArray:
+    """Log evidence of each of n candidates, averaged over these models."""
+    return reduce(
+        log_sum,
+        [
+            np.bincount(reflected.candidate, gains(sight, electrons, MODELS[m].shape), minlength=n) + LOG_WEIGHTS[m]
+            for m, electrons in zip(ROUGH, expected, strict=True)
+        ],
+    )
 
 
 def _best_tilt(
@@ -361,9 +375,12 @@ def _best_tilt(
 ) -> tuple[FloatArray, FloatArray]:
     """Tilt (N, 2) among the present one and six about it with the highest log posterior, and that (N,)."""
     best, out = np.full(len(tilt), -np.inf), tilt
-    for offset in step_rad * HEXAGON:
-        tried = tilt + offset
-        value = _rough_evidence(maps, bank, reflected, sight, tried)
+    s = excitation(reflected, tilt, bank.curvature_a)
+    ky, kx = np.ascontiguousarray(reflected.g_inv_a[:, :2].T, dtype=np.float32)
+    for dy, dx in (step_rad * HEXAGON).tolist():
+        tried = tilt + np.array([dy, dx])
+        expected = _roughly_expected(maps, reflected, s - (dy * ky + dx * kx), len(tilt))
+        value = _rough_evidence(reflected, sight, expected, len(tilt))
         value = value - 0.5 * ((tried / (0.5e-3 * MAX_TILT_MRAD)) ** 2).sum(axis=1)
         better = value > best
         best, out = np.where(better, value, best), np.where(better[:, None], tried, out)
@@ -412,4 +429,5 @@ def _reflections_of(bank: TemplateBank, pattern: IntArray, template: IntArray) -
     which = template[candidate]
     g, axis = bank.g_inv_a[which, place], bank.axis[which]
     axial = (g * axis).sum(axis=1)[:, None] * axis
-    return Reflected(candidate, pattern[candidate], g, bank.coupling2[which, place], axial)
+    coupling2 = bank.coupling2[which, place].astype(np.float32)
+    return Reflected(candidate, pattern[candidate], g, coupling2, axial)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from friedel.core.arrays import BoolArray, FloatArray, IntArray
+from friedel.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from friedel.crystal import Crystal
 from friedel.identify.counts.brightness import LIGHT_OF, LIGHTS, LOG_WEIGHTS, MODELS, expected_shares
 from friedel.identify.counts.hypotheses import LOG_FLOOR, PairFit
@@ -64,11 +64,12 @@ def weigh_pairs(maps: CountMaps, fits: Fits, first: IntArray, second: IntArray) 
     """
     pairs, n = _lay_together(maps, fits, first, second), len(first)
     entries, only = (pairs.first, pairs.second), (pairs.second < 0, pairs.first < 0)
-    shares = [np.where(entries[k] < 0, 0.0, fits.share[entries[k]].T) for k in (0, 1)]
+    shares = [np.where(entries[k] < 0, np.float32(0.0), fits.share[entries[k]].T) for k in (0, 1)]
     # What only one of the two lights up adds the same under every model of the other.
     alone = [_gains_alone(fits, entries[k][only[k]], pairs.pair[only[k]], n) for k in (0, 1)]
     both = np.flatnonzero(~only[0] & ~only[1])
-    pair, sight, total, (lit, other_lit) = pairs.pair[both], pairs.sight.at(both), pairs.total[both], shares
+    pair, sight, (lit, other_lit) = pairs.pair[both], pairs.sight.at(both), shares
+    total = pairs.total[both].astype(np.float32)
     values = []
     for i, j in _ALIKE:
         expected = total * (lit[LIGHT_OF[i], both] + other_lit[LIGHT_OF[j], both])
@@ -121,7 +122,7 @@ def _compare_parts(
     return compare_light(lit, counts, alone, total)
 
 
-def _sum_of(which: IntArray, part: BoolArray, values: FloatArray, total: FloatArray) -> FloatArray:
+def _sum_of(which: IntArray, part: BoolArray, values: AnyArray, total: FloatArray) -> FloatArray:
     return np.bincount(which, np.where(part, values, 0.0), minlength=len(total)).astype(np.float64)
 
 

@@ -238,9 +238,8 @@ def _spectra(pictures: Sequence[Float32Array]) -> tuple[Spectra, ...]:
     # No coefficient of a picture of unit norm, a point per reflection, exceeds the sum of its amplitudes.
     largest = max(float(np.abs(wave).max(initial=0.0)) for wave in waves)
     whole_waves = [np.concatenate([whole(wave.real, largest), whole(wave.imag, largest)], axis=1) for wave in waves]
-    return tuple(
-        Spectra.of(lit, np.ascontiguousarray(wave.transpose(2, 1, 0))) for lit, wave in zip(rows, whole_waves, strict=True)
-    )
+    coefficients = [np.ascontiguousarray(wave.transpose(2, 1, 0)) for wave in whole_waves]
+    return tuple(Spectra.of(lit, wave) for lit, wave in zip(rows, coefficients, strict=True))
 
 
 def whole(values: AnyArray, largest: Any) -> Float32Array:
