@@ -180,6 +180,23 @@ def test_interrupted_run_goes_on_to_the_same_bits(
     assert again.lives == first.lives
 
 
+def test_a_hole_without_numbers_is_no_part_of_the_map_of_its_frame(frames: np.ndarray) -> None:
+    """A dead block of the camera takes positions out of one map, moved by the drift; single pixels take none."""
+    few = frames[8:12].astype(np.float32)
+    whole = analyse(stack(few))
+    few[2, 90:110, 60:90] = np.nan
+    few[1, 30, 30:33] = np.nan
+    result = analyse(stack(few))
+    assert "600 pixels without a value lie in holes of 5 px or more; these are not valid in the map." in result.warnings
+    assert result.step_px == 1
+    lost = [before.valid & ~after.valid for before, after in zip(whole.maps, result.maps, strict=True)]
+    assert [int(places.sum()) for places in lost] == [0, 0, 600, 0]
+    down, right = np.rint(result.drift.shift_px[2]).astype(int)
+    assert lost[2][90 - down : 110 - down, 60 - right : 90 - right].all()
+    assert whole.maps[2].presence[lost[2]].any()
+    assert not result.maps[2].presence[lost[2]].any()
+
+
 def test_what_other_code_has_left_is_not_taken_over(
     frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

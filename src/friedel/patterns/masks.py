@@ -1,4 +1,7 @@
-"""Parts of a picture that show no sample: the shadow of a beam stop, and a scale bar burned in by another program."""
+"""Parts of a picture that show no sample.
+
+The shadow of a beam stop, a scale bar burned in by another program, and holes in which pixels have no value.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ _SHADOW_LIGHT, _SHADOW_DEPTH = 0.3, 0.35
 _RIM_SIGMAS = 6.0
 #: A burned-in bar is at least this long, as a share of the picture's width, and this much longer than high.
 _BAR_LENGTH, _BAR_ASPECT = 0.02, 4.0
+#: Side of the smallest square of missing pixels that its surroundings cannot stand in for.
+HOLE_PX = 5
 
 
 def find_shadow(mean_pattern: AnyArray) -> BoolArray:
@@ -75,3 +80,8 @@ def find_burned_in_bar(image: AnyArray) -> BoolArray:
                 max(columns.start - height, 0) : columns.stop + width // 4,
             ] = True
     return out
+
+
+def find_holes(missing: BoolArray) -> BoolArray:
+    """Find where so many pixels of a picture (y, x) are missing together that others cannot stand in for them."""
+    return np.asarray(ndimage.binary_opening(missing, np.ones((HOLE_PX, HOLE_PX))))

@@ -31,6 +31,7 @@ from friedel.identify.grains.table import Component, tabulate
 from friedel.identify.grains.watershed import WatershedOptions
 from friedel.nets.segmenter import SEGMENTER, SegmentDetector, load_segmenter
 from friedel.patterns.diffractogram import FftOptions, diffractogram_and_outliers
+from friedel.patterns.masks import HOLE_PX
 from friedel.simulate.micrographs.optics import Optics, phase_contrast
 from friedel.spots.cfar import Cfar
 from friedel.spots.detector import SpotDetector
@@ -246,6 +247,11 @@ def with_doubt(posterior: FloatArray) -> FloatArray:
 def words_for_missing(n: int) -> str:
     """Tell of pixels that had no value."""
     return f"{n} pixels are NaN or infinite; their neighbours stand in for them."
+
+
+def words_for_holes(n: int) -> str:
+    """Tell of pixels that had no value and lie together."""
+    return f"{n} pixels without a value lie in holes of {HOLE_PX} px or more; these are not valid in the map."
 
 
 def _warnings(micrograph: Micrograph, match: GrainMatch, n_outliers: int,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from friedel.core.errors import DataError
 from friedel.core.images import Micrograph
 from friedel.crystal import PhaseSet
-from friedel.identify.grains.components import ComponentOptions, MicrographResult, map_micrograph
-from friedel.patterns.masks import find_burned_in_bar
+from friedel.identify.grains.components import ComponentOptions, MicrographResult, map_micrograph, words_for_holes
+from friedel.patterns.masks import find_burned_in_bar, find_holes
 from friedel.patterns.repair import saturated_share
 from friedel.pipeline.progress import Progress
 from friedel.pipeline.region import Region
@@ -20,8 +19,6 @@ from friedel.pipeline.region import Region
 _LEAST_SIDE_PX = 32
 #: Share of saturated pixels from which on they are told.
 _SATURATED_SHARE = 1e-3
-#: Side of the smallest square of missing pixels that its surroundings cannot stand in for.
-_HOLE_PX = 5
 
 
 def analyse_region(
@@ -67,13 +64,9 @@ def analyse_region(
         warnings = (*warnings, words)
     holes = np.zeros_like(bar)
     if replaced is not None:
-        holes = ndimage.binary_opening(replaced, np.ones((_HOLE_PX, _HOLE_PX)))
+        holes = find_holes(replaced)
     if holes.any():
-        words = (
-            f"{np.count_nonzero(holes)} pixels without a value lie in holes of {_HOLE_PX} px or more; these are not "
-            "valid in the map."
-        )
-        warnings = (*warnings, words)
+        warnings = (*warnings, words_for_holes(int(np.count_nonzero(holes))))
     outside = (~region.mask | bar | holes)[:: result.step_px, :: result.step_px]
     if not outside.any():
         return replace(result, warnings=warnings)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage, special
 
 from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
+from friedel.core.images import Micrograph
 from friedel.identify.grains.fringe_maps import LEAST_RADIUS_INV_A
 from friedel.patterns.bragg import (
     BraggSpectrum,
@@ -18,6 +19,7 @@ from friedel.patterns.bragg import (
     noise_amplitude,
     power_near,
 )
+from friedel.patterns.masks import find_holes
 from friedel.pipeline.series.windows import Arrays, FrameSource, packed, unpacked
 
 #: Mean over root mean square of the amplitude of noise (Rayleigh).
@@ -84,8 +86,9 @@ class FramePlan:
         """
         shape = self.source.map_shape
         smallest = float(self.radius_inv_a.min(initial=LEAST_RADIUS_INV_A))
-        spectrum = bragg_spectrum(self.source.frame(frame), smallest, self.outlier_sigmas)
-        valid = self._valid(frame)
+        image = self.source.frame(frame)
+        spectrum = bragg_spectrum(image, smallest, self.outlier_sigmas)
+        valid = self._valid(frame, image)
         reach = unpacked(self.reach, shape) & valid
         intensity = np.zeros(len(self.grain))
         power, controls = np.zeros((2, len(self.grain))), np.full((2, *self.control_inv_a.shape[:2]), np.nan)
@@ -139,9 +142,11 @@ class FramePlan:
                 others[:, j] = np.abs(fringe_at(spectrum, (ky, kx), radius, cores)) ** 2 / noise**2
         return own, others
 
-    def _valid(self, frame: int) -> BoolArray:
-        """Positions (y, x) of the map that lie inside a frame, and in the region of interest."""
+    def _valid(self, frame: int, image: Micrograph) -> BoolArray:
+        """Positions (y, x) of the map that lie inside a frame, in the region of interest, and in no hole of it."""
         mask = self.source.region.mask
+        if image.replaced is not None:
+            mask = mask & ~find_holes(image.replaced)
         if self.source.bar is not None:
             mask = mask & ~self.source.bar
         rows, columns = (np.rint(places).astype(int) for places in self.source.map_places(self.shift_px[frame]))

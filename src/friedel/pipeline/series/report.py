@@ -31,7 +31,7 @@ _METHOD = (
 )
 _FILM = (
     "All frames in sequence: film.gif beside this page. Positions are those of the first frame; what has drifted out "
-    "of view is white."
+    "of view is white, as are holes in which pixels have no value."
 )
 
 

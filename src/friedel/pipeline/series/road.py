@@ -15,7 +15,14 @@ from friedel.core.images import Micrograph, MicrographSeries, Pattern
 from friedel.core.phase_map import PhaseMap, PhaseMapsOnDemand
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
-from friedel.identify.grains.components import ComponentOptions, log_gain, search_annulus, with_doubt, words_for_missing
+from friedel.identify.grains.components import (
+    ComponentOptions,
+    log_gain,
+    search_annulus,
+    with_doubt,
+    words_for_holes,
+    words_for_missing,
+)
 from friedel.identify.grains.fringe_maps import presence_of
 from friedel.identify.grains.naming import GrainMatch, name_spots
 from friedel.identify.grains.table import Component, tabulate
@@ -23,6 +30,7 @@ from friedel.identify.series.lives import Life, find_lives
 from friedel.identify.series.onsets import LEAST_FRAMES
 from friedel.identify.series.tracking import Tracks, link_spots
 from friedel.patterns.drift import Drift, estimate_drift
+from friedel.patterns.masks import find_holes
 from friedel.pipeline.progress import BlockStore, Progress
 from friedel.pipeline.region import Region, find_region
 from friedel.pipeline.series.frames import FramePlan
@@ -130,7 +138,7 @@ def analyse_series(
     source = _checked(frame_source(series, region))
     kept = Kept(store, executor, progress)
     n = len(source)
-    drift, n_replaced = _drift(source, kept, progress)
+    drift, missing = _drift(source, kept, progress)
     windows = windows_of(n, how.window_frames or min(_MOST_IN_WINDOW, max(1, round(n / _USUAL_WINDOWS))))
     shared = replace(options, false_alarms=options.false_alarms / len(windows))
     looks, power_of_all = _look_through(kept, WindowPlan(source, drift.shift_px, windows, phases, shared))
@@ -165,7 +173,7 @@ def analyse_series(
         lives = find_lives(match, components, np.moveaxis(power, 0, -1), np.moveaxis(controls, 0, -1), how.false_onsets)
     maps = _maps(kept, source, phases.names, with_doubt(match.grain_posterior)[is_mapped])
     return SeriesResult(drift, windows, tracks, pattern, spots, match, components, plan.k_inv_a, intensity, lives, maps,
-                        source.map_step_px, _warnings(drift, match, n, n_replaced))  # fmt: skip
+                        source.map_step_px, _warnings(drift, match, n, missing))  # fmt: skip
 
 
 def _checked(source: FrameSource) -> FrameSource:
@@ -177,24 +185,25 @@ def _checked(source: FrameSource) -> FrameSource:
     return source
 
 
-def _drift(source: FrameSource, kept: Kept, progress: Progress) -> tuple[Drift, int]:
-    """Estimate the drift, and count the pixels that had no value; or take what an interrupted run has found."""
+def _drift(source: FrameSource, kept: Kept, progress: Progress) -> tuple[Drift, AnyArray]:
+    """Estimate the drift, and count pixels as in ``_warnings``; or take what an interrupted run has found."""
 
     def look() -> Arrays:
-        replaced = np.zeros(1, dtype=np.int64)
+        missing = np.zeros(2, dtype=np.int64)
 
         def frames() -> Iterator[Micrograph]:
             for frame in source.frames():
-                replaced[0] += 0 if frame.replaced is None else np.count_nonzero(frame.replaced)
+                if frame.replaced is not None:
+                    missing[:] += [np.count_nonzero(frame.replaced), np.count_nonzero(find_holes(frame.replaced))]
                 yield frame
 
         found = estimate_drift(frames(), lambda done: progress("drift", done, len(source)))
         shifts = {"shift_px": found.shift_px, "sigma_px": found.sigma_px, "is_known": found.is_known}
-        return shifts | {"replaced": replaced}
+        return shifts | {"missing": missing}
 
     arrays = dict(kept.get(_DRIFT, look))
-    n_replaced = int(arrays.pop("replaced")[0])
-    return Drift(**arrays), n_replaced
+    missing = arrays.pop("missing")
+    return Drift(**arrays), missing
 
 
 def _look_through(kept: Kept, plan: WindowPlan) -> tuple[list[Arrays], AnyArray]:
@@ -244,9 +253,9 @@ def _maps(kept: Kept, source: FrameSource, phases: tuple[str, ...], posterior: F
     return PhaseMapsOnDemand(len(source), make)
 
 
-def _warnings(drift: Drift, match: GrainMatch, n_frames: int, n_replaced: int) -> tuple[str, ...]:
-    """Say what the reader of the result must know."""
-    said = [words_for_missing(n_replaced)] if n_replaced else []
+def _warnings(drift: Drift, match: GrainMatch, n_frames: int, missing: AnyArray) -> tuple[str, ...]:
+    """Say what the reader of the result must know; ``missing`` counts pixels without a value, and those in holes."""
+    said = [words(int(n)) for words, n in zip((words_for_missing, words_for_holes), missing, strict=True) if n]
     n = len(match.names)
     if n == 0:
         said.append("No spot stands out of the noise in any window: the maps are empty. More dose may help.")
