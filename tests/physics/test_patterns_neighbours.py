@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from friedel.patterns.neighbours import pool_neighbours, unlikeness
+from friedel.patterns.neighbours import excess_light, pool_neighbours, unlikeness
 
 JUDGED = np.hypot(*(np.indices((64, 64)) - 31.5)) > 6
 
@@ -72,6 +72,35 @@ def test_nothing_is_added_across_a_boundary(dose):
     assert amount[1:-1, 5].mean() == pytest.approx(6.0, abs=0.5)
     assert at_boundary.mean() == pytest.approx(inside.mean(), abs=0.1 * _mean_pattern(0.1)[foreign].sum() + 0.004)
     assert at_boundary.mean() < 1.3 * alone
+
+
+def test_the_light_of_a_crystal_is_not_added_to_the_film_beside_it():
+    rng, bright = np.random.default_rng(4), _mean_pattern(0.1, share=0.06)
+    film = _mean_pattern(0.0, share=0.0) * 0.3
+    mean = np.broadcast_to(bright, (8, 12, 64, 64)).copy()
+    mean[:, 6:] = film
+    counts = rng.poisson(200 * mean).astype(np.float32)
+    pooled, amount = pool_neighbours(counts, JUDGED)
+    spots = (bright > 0.004) & JUDGED
+    given = pooled[:, 6][:, spots].sum(axis=1) / amount[:, 6]
+    assert given.mean() < 200 * film[spots].sum() + 0.05 * 200 * bright[spots].sum()
+    assert amount[1:-1, 8].mean() > 8.0
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.9])
+def test_a_crystal_half_as_bright_is_still_the_same_crystal(ratio):
+    rng = np.random.default_rng(5)
+    brightness = np.broadcast_to(np.where(np.arange(8) % 2, ratio, 1.0)[:, None, None], (12, 8, 1, 1))
+    counts = rng.poisson(200 * _mean_pattern(0.1) * brightness)
+    _, amount = pool_neighbours(counts.astype(np.float32), JUDGED)
+    assert amount[1:-1, 1:-1].mean() > 8.2
+
+
+def test_excess_light_counts_standard_deviations_beyond_twice():
+    # 30 of 90 is just twice as much; 12 of 90 lacks 18 of what has the variance 90 * 1/3 * 2/3.
+    np.testing.assert_allclose(excess_light(np.array([30.0, 12.0, 78.0]), np.array([60.0, 78.0, 12.0])),
+                               [0.0, 18.0 / np.sqrt(20.0), 18.0 / np.sqrt(20.0)])  # fmt: skip
+    assert excess_light(np.array(0.0), np.array(0.0)) == 0.0
 
 
 def test_the_answer_does_not_depend_on_the_rows_that_are_looked_at_together():

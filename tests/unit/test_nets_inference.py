@@ -197,6 +197,14 @@ def test_a_denoised_scan_is_the_same_whatever_part_is_read(network: Network, sca
         np.testing.assert_array_equal(denoise_scan(survey, network, neighbours=neighbours).data[key], whole[key])
 
 
+@pytest.mark.parametrize("shape", [(20, 1), (1, 20)])
+def test_patterns_of_a_list_are_no_neighbours(network: Network, scan: PatternScan, shape: tuple[int, int]) -> None:
+    listed = replace(scan, data=np.asarray(scan.data).reshape(*shape, 64, 80), scan_grid=None)
+    survey = survey_scan(listed, annulus_inv_a=(0.15, 0.6))
+    alone = denoise_scan(survey, network, neighbours=False).rows(0, shape[0])
+    np.testing.assert_array_equal(denoise_scan(survey, network, neighbours=True).rows(0, shape[0]), alone)
+
+
 def test_neighbours_bring_a_denoised_pattern_nearer_to_the_truth(network: Network, scan: PatternScan) -> None:
     survey = survey_scan(scan, annulus_inv_a=(0.15, 0.6))
     wanted = stabilise(600.0 * _mean_pattern())

@@ -72,11 +72,14 @@ class ScanDenoiser:
 
     @staticmethod
     def of(survey: Survey, network: Network, *, neighbours: bool = True) -> ScanDenoiser:
-        """Take what a survey of the scan has found."""
+        """Take what a survey of the scan has found.
+
+        Patterns in one row or one column may be a list of any: none of them is a neighbour.
+        """
         scan = survey.scan
         centre = np.asarray(scan.grid.centre_px) + survey.shift_px.reshape(*scan.scan_shape, 2)
         judged = None
-        if neighbours:
+        if neighbours and min(scan.scan_shape) > 1:
             rows, columns = np.indices(scan.pattern_shape)
             radius = np.hypot(rows - scan.grid.centre_px[0], columns - scan.grid.centre_px[1])
             judged = radius > _BEAM_RADII * survey.spot_sigma_px + 2.0

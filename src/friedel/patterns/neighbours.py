@@ -11,6 +11,8 @@ _CELL_PX = 4
 #: Up to this many standard deviations beyond what chance allows, two patterns count as alike; from the second on, as
 #: different; in between in part.
 _ALIKE, _DIFFERENT = 1.0, 3.0
+#: Light beyond the beam by which one crystal may outshine another part of it that is thicker, or tilted otherwise.
+_OUTSHINES = 2.0
 #: Each pair of neighbours once: right, below, and below to either side.
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
@@ -37,12 +39,13 @@ def pool_neighbours(electrons: AnyArray, judged: BoolArray) -> tuple[Float32Arra
     """
     ry, rx = electrons.shape[:2]
     cells = _cells(np.where(judged, electrons, 0.0))
+    light = cells.sum(axis=-1)
     pooled = electrons.astype(np.float32)
     total, squares = np.ones((ry, rx)), np.ones((ry, rx))
     for dy, dx in _SHIFTS:
         first = np.s_[: ry - dy, max(0, -dx) : rx - max(0, dx)]
         second = np.s_[dy:, max(0, dx) : rx - max(0, -dx)]
-        unlike = unlikeness(cells[first], cells[second])
+        unlike = np.maximum(unlikeness(cells[first], cells[second]), excess_light(light[first], light[second]))
         weight = np.clip((_DIFFERENT - unlike) / (_DIFFERENT - _ALIKE), 0.0, 1.0)
         for here, there in ((first, second), (second, first)):
             pooled[here] += weight[..., None, None].astype(np.float32) * electrons[there]
@@ -72,6 +75,18 @@ def unlikeness(first: AnyArray, second: AnyArray) -> FloatArray:
     variance = np.where(lit, 2.0 + (1.0 - 6.0 * spread) / (spread * safe), 0.0).sum(axis=-1)
     variance -= lit.sum(axis=-1) ** 2 * ((1.0 - 4.0 * spread) / (spread * np.maximum(all_a + all_b, 1e-12)))[..., 0]
     return np.asarray(excess.sum(axis=-1) / np.sqrt(np.maximum(variance, 1.0)))
+
+
+def excess_light(first: AnyArray, second: AnyArray) -> FloatArray:
+    """Standard deviations by which one of two counts exceeds twice the other, 0 where none does.
+
+    Of so few counts that they have no shape, as of a film beside a bright crystal, their number alone tells. Given the
+    sum k of both, the lesser is binomial with a share of at least 1/3 unless one outshines the other.
+    """
+    k = np.asarray(first, dtype=np.float64) + second
+    share = 1.0 / (1.0 + _OUTSHINES)
+    lacking = share * k - np.minimum(first, second)
+    return np.asarray(np.maximum(lacking, 0.0) / np.sqrt(np.maximum(share * (1.0 - share) * k, 1.0)))
 
 
 def _cells(patterns: AnyArray) -> Float32Array:
