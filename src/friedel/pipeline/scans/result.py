@@ -47,8 +47,9 @@ class ScanOptions:
         hexagonal and all have a six-fold zone; then hexagons where most crystals of a sample lie along such zones, and
         counts where they do not, or the scan is too dim to tell.
     denoise
-        "auto": alike neighbours are added up (not in a single row or column, which may be a list) and the shipped
-        network finds the spots, up to the doses for which it was made; "none"; or a network, the name of a shipped one or a file NAME.onnx with its card.
+        "auto": alike neighbours are added up (but none in a single row or column, which may be a list) and the shipped
+        network finds the spots, up to the doses for which it was made; "none"; or a network, the name of a shipped one
+        or a file NAME.onnx with its card.
     neighbours
         Also make a map in which the four neighbours of each position have a say: a spatial prior, beside presence by
         the evidence of each position alone.
