@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from friedel.crystal import load_phases, lookalikes_of, restacked_of
+from friedel.crystal import load_phases, load_shipped_phases, lookalikes_of, restacked_of
 
 
 def names_beside(*asked: str) -> list[str]:
@@ -17,12 +17,20 @@ def test_spinel_and_rock_salt_look_like_layered_oxides() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "stacked"),
-    [("nmc811-o3", ["nmc811-o1"]), ("nmc811-o1", ["nmc811-h1"]), ("linio2", []), ("graphite", []), ("gan", [])],
+    [("nmc811-o3", ["nmc811-o1"]), ("nmc811-o1", ["nmc811-h1"]), ("linio2", ["nmc811-o1"]), ("licoo2", ["nmc811-o1"])],
 )
 def test_the_same_layers_stacked_otherwise_look_alike(asked: str, stacked: list[str]) -> None:
-    """O1 is O3 without its lithium: ions between the layers make no other material of it."""
+    """O1 is O3 without its lithium, and layers of nickel dioxide are as wide with some manganese and cobalt in them."""
     assert [crystal.name for crystal in restacked_of(load_phases([asked]))] == stacked
     assert restacked_of(load_phases(["nmc811-o3", "nmc811-o1"])) == ()
+
+
+def test_layers_of_the_library_are_those_of_the_layered_oxides_alone() -> None:
+    """Graphite and boron nitride have like edges, gallium and aluminium nitride share nitrogen: neither is enough."""
+    stacked = {crystal.name: restacked_of(load_phases([crystal.name])) for crystal in load_shipped_phases()}
+    oxides = {"nmc811-o3", "nmc811-h1", "nmc811-h2", "nmc811-h3", "nmc811-o1", "linio2", "licoo2"}
+    assert {name for name, found in stacked.items() if found} == oxides
+    assert restacked_of(load_phases(["graphite", "bn", "co", "aln", "gan", "zno", "mos2"])) == ()
 
 
 def test_a_phase_under_another_name_is_no_lookalike() -> None:

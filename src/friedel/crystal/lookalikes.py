@@ -48,16 +48,11 @@ def lookalikes_of(phases: PhaseSet) -> tuple[Crystal, ...]:
 def restacked_of(phases: PhaseSet) -> tuple[Crystal, ...]:
     """Find the shipped phase that has the layers of an asked phase, stacked otherwise, as O1 beside O3; () if none has.
 
-    Seen along c such phases share many reflections. Ions between the layers may come and go, other elements not.
+    Seen along c such phases share many reflections. Layers are alike where two of their elements and the edge of their
+    net are the same: other metals in them change it by a few per cent, and ions between them may come and go.
     """
     asked, elements = phases.crystals, _elements(phases.crystals)
-    layered = [
-        crystal
-        for crystal in _rivals(phases)
-        if len(_elements([crystal]) - _BETWEEN_LAYERS) >= 2
-        and _elements([crystal]) - _BETWEEN_LAYERS <= elements
-        and any(_have_like_layers(crystal, other) for other in asked)
-    ]
+    layered = [crystal for crystal in _rivals(phases) if any(_have_like_layers(crystal, other) for other in asked)]
     return tuple(sorted(layered, key=lambda c: (-len(_elements([c]) & elements), c.name))[:1])
 
 
@@ -95,7 +90,9 @@ def _agree(one: Crystal, two: Crystal, tolerance: float) -> bool:
 
 
 def _have_like_layers(one: Crystal, two: Crystal) -> bool:
-    return one.is_hexagonal and two.is_hexagonal and abs(one.cell[0] / two.cell[0] - 1.0) < _NEAR
+    shared = (_elements([one]) & _elements([two])) - _BETWEEN_LAYERS
+    is_like = len(shared) >= 2 and one.is_hexagonal and two.is_hexagonal
+    return is_like and abs(one.cell[0] / two.cell[0] - 1.0) < _NEAR
 
 
 def _may_be_six_fold(crystal: Crystal) -> bool:
