@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage, special
 
-from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray
+from friedel.core.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
 from friedel.core.errors import CalibrationError
 from friedel.core.grids import ReciprocalGrid
 from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.patterns.repair import estimate_gain, remove_spikes
-from friedel.spots.maxima import log_parabola, noise_threshold, position_sigma, round_maxima
+from friedel.spots.maxima import highest, log_parabola, noise_threshold, position_sigma, round_maxima
 
 #: Patterns that are filtered at once: their intermediate results stay in the caches, and small.
 _BATCH = 16
@@ -204,12 +204,14 @@ def find_spots(
     """
     n, sigma_px, grid = len(response.total), response.sigma_px, response.grid
     ring = annulus_mask(grid, response.signal.shape[1:], annulus_inv_a, valid)
-    z = response.significance / _spread(response, ring)
+    widths, zone = _spread(response, ring)
     threshold = noise_threshold(int(ring.sum()), sigma_px, detector.max_false_alarms)
-    size = 2 * int(np.ceil(sigma_px)) + 1
+    # No width is less than 1, so that what is too faint before it is divided by that is so afterwards.
+    index = np.argwhere((response.significance >= threshold) & ring)
+    index = index[_significance_at(response, index, widths, zone) >= threshold]
     # The maximum of the signal, not of z: a step of the spread within a bright spot would drag it aside.
-    top = ndimage.maximum_filter(response.signal, size=(1, size, size), mode="nearest")
-    index = round_maxima((z >= threshold) & ring & (response.signal == top), response.signal, sigma_px)
+    index = highest(response.signal, index, int(np.ceil(sigma_px)))
+    index = round_maxima(index, response.signal, sigma_px)
     at = tuple(index.T)
     intensity = response.effective_pixels * response.signal[at].astype(np.float64)
     sigma = position_sigma(intensity, response.background[at].astype(np.float64), sigma_px)
@@ -220,7 +222,7 @@ def find_spots(
         k[order],
         sigma[order, None] * np.asarray(grid.step_inv_a),
         intensity[order],
-        z[at].astype(np.float64)[order],
+        _significance_at(response, index, widths, zone).astype(np.float64)[order],
         np.concatenate([[0], np.cumsum(counts)]),
         (n, 1),
     )
@@ -268,8 +270,14 @@ def measure_spot_sigma(
     return float(np.clip(np.median(widths), _MIN_SIGMA_PX, response.sigma_px))
 
 
-def _spread(response: DogResponse, ring: BoolArray) -> Float32Array:
-    """Robust width of the significance about each radius, at least 1: (n, ky, kx).
+def _significance_at(response: DogResponse, index: AnyArray, widths: Float32Array, zone: IntArray) -> Float32Array:
+    """Significance at some pixels (n, ky, kx) of (M, 3) over its width in the zone of each."""
+    pattern, row, column = index.T
+    return np.asarray(response.significance[pattern, row, column] / widths[pattern, zone[row, column]])
+
+
+def _spread(response: DogResponse, ring: BoolArray) -> tuple[Float32Array, IntArray]:
+    """Robust width of the significance in zones of radius, at least 1 (n, zones), and the zone of each pixel (ky, kx).
 
     It is taken where the background is lowest, a third of each zone: about a bright spot the wide Gaussian digs a
     trough of high negative significance, and a ring of such troughs would hide every fainter spot of that ring.
@@ -279,9 +287,13 @@ def _spread(response: DogResponse, ring: BoolArray) -> Float32Array:
     zone = np.clip(np.searchsorted(edges, radius, side="right") - 1, 0, None)
     widths = []
     for i in range(len(edges)):
-        inside = ring & (zone == i)
-        n_calm = int(np.ceil(inside.sum() / 3))
-        calm = np.argpartition(response.background[:, inside], n_calm - 1, axis=1)[:, :n_calm]
-        significance = np.take_along_axis(response.significance[:, inside], calm, axis=1)
+        inside = np.flatnonzero(ring & (zone == i))
+        n_calm = int(np.ceil(len(inside) / 3))
+        background, significance = (
+            picture.reshape(len(picture), -1).take(inside, axis=1)
+            for picture in (response.background, response.significance)
+        )
+        calm = np.argpartition(background, n_calm - 1, axis=1)[:, :n_calm]
+        significance = np.take_along_axis(significance, calm, axis=1)
         widths.append(np.median(np.abs(significance), axis=1))
-    return np.maximum(1.4826 * np.stack(widths, axis=1), 1.0).astype(np.float32)[:, zone]
+    return np.maximum(1.4826 * np.stack(widths, axis=1), 1.0).astype(np.float32), zone

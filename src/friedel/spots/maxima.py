@@ -24,13 +24,35 @@ def noise_threshold(n_pixels: int, sigma_px: float, max_false_alarms: float) -> 
     return float(z[int(np.argmax(expected <= max_false_alarms))])
 
 
-def round_maxima(is_peak: BoolArray, signal: Float32Array, sigma_px: float) -> AnyArray:
-    """Return one index (n, ky, kx) for each maximum that has the shape of a spot, (M, 3).
+def highest(signal: Float32Array, index: AnyArray, reach: int) -> AnyArray:
+    """Keep those of the pixels (n, ky, kx) of (M, 3) within so many rows and columns of which none is higher."""
+    # Few are left to be looked at in full where neighbours are compared first.
+    for near in (1, reach):
+        index = index[_around(signal, index, near).max(axis=(1, 2)) == signal[tuple(index.T)]]
+    return index
+
+
+def _around(pictures: AnyArray, index: AnyArray, reach: int) -> AnyArray:
+    """Pixels within so many rows and columns of each pixel (n, ky, kx) of (M, 3); the rim goes on beyond the border."""
+    steps = np.arange(-reach, reach + 1)
+    rows = (index[:, 1, None] + steps).clip(0, pictures.shape[1] - 1)
+    columns = (index[:, 2, None] + steps).clip(0, pictures.shape[2] - 1)
+    return np.asarray(pictures[index[:, 0, None, None], rows[:, :, None], columns[:, None]])
+
+
+def _are_near(index: AnyArray, others: AnyArray, shape: tuple[int, ...], reach: int) -> BoolArray:
+    """Whether any of other pixels (K, 3) lies within so many rows and columns of each pixel (M, 3) of pictures (M,)."""
+    there = np.zeros(shape, dtype=bool)
+    there[tuple(others.T)] = True
+    return np.asarray(_around(there, index, reach).any(axis=(1, 2)))
+
+
+def round_maxima(index: AnyArray, signal: Float32Array, sigma_px: float) -> AnyArray:
+    """Return one index (n, ky, kx) for each maximum (M, 3) that has the shape of a spot.
 
     A spot wider than the Gaussian, saturated perhaps, has a rough or flat top: maxima that fail the test of shape are
     looked at again through a wider Gaussian, and its round maximum near by counts, once.
     """
-    index = np.argwhere(is_peak)
     is_round = _is_round(signal, index)
     again = index[~is_round]
     if not len(again):
@@ -38,16 +60,11 @@ def round_maxima(is_peak: BoolArray, signal: Float32Array, sigma_px: float) -> A
     frames, place = np.unique(again[:, 0], return_inverse=True)
     wide = ndimage.gaussian_filter(signal[frames], (0, _WIDER * sigma_px, _WIDER * sigma_px), mode="nearest")
     reach = int(np.ceil(_WIDER * sigma_px))
-    top = wide == ndimage.maximum_filter(wide, size=(1, 2 * reach + 1, 2 * reach + 1), mode="nearest")
-    near = np.zeros(wide.shape, dtype=bool)
-    near[place, again[:, 1], again[:, 2]] = True
-    tops = np.argwhere(top & ndimage.maximum_filter(near, size=(1, 2 * reach + 1, 2 * reach + 1)))
+    tops = np.argwhere(wide == ndimage.maximum_filter(wide, size=(1, 2 * reach + 1, 2 * reach + 1), mode="nearest"))
+    tops = tops[_are_near(tops, np.column_stack([place, again[:, 1:]]), wide.shape, reach)]
     tops = tops[_is_round(wide, tops)]
     tops[:, 0] = frames[tops[:, 0]]
-    found = np.zeros(signal.shape, dtype=bool)
-    found[tuple(index[is_round].T)] = True
-    taken = ndimage.maximum_filter(found, size=(1, 2 * reach + 1, 2 * reach + 1))
-    return np.concatenate([index[is_round], tops[~taken[tuple(tops.T)]]])
+    return np.concatenate([index[is_round], tops[~_are_near(tops, index[is_round], signal.shape, reach)]])
 
 
 def _is_round(signal: Float32Array, index: AnyArray) -> BoolArray:
