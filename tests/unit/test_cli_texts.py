@@ -105,3 +105,12 @@ def test_output_that_nobody_reads_to_the_end_is_no_fault() -> None:
         assert reading.stderr is not None
         reading.stdout.close()
         assert reading.stderr.read() == b""
+
+
+@pytest.mark.parametrize(("given", "taken"), [({}, "1"), ({"OMP_NUM_THREADS": "3"}, "3")])
+def test_small_matrix_products_take_one_thread_unless_told_otherwise(given: dict[str, str], taken: str) -> None:
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    environment = {name: value for name, value in os.environ.items() if name not in names} | given
+    code = "import sys, os, friedel.cli; print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == [taken, "False"]
