@@ -276,14 +276,14 @@ def look(maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strain
     Strains (N, 2) are of all lengths together, and further along the unique axis.
     """
     px, at, spot, seen = _falling(maps, reflected, rotation_rad, strains)
-    pattern, is_spot, place = reflected.pattern, spot >= 0, np.maximum(spot, 0)
-    count = np.where(is_spot, maps.spot_count[pattern, place], maps.disk.reshape(-1)[at]).astype(np.float32)
-    beneath = np.where(is_spot, maps.spot_background[pattern, place], maps.background.reshape(-1)[at])
-    beneath = beneath.astype(np.float32)
-    off_px = np.hypot(*(px - np.where(is_spot[:, None], maps.spot_px[pattern, place], px)).T)
-    variance = place_variance(maps, pattern, reflected.g_inv_a, place)
-    density = np.log(maps.reach_px**2 / (2.0 * variance)) - 0.5 * off_px**2 / variance
-    density = np.where(is_spot, density, 0.0).astype(np.float32)
+    there = np.flatnonzero(spot >= 0)
+    pattern, place = reflected.pattern[there], spot[there]
+    count, beneath = maps.disk.reshape(-1)[at], maps.background.reshape(-1)[at]
+    count[there], beneath[there] = maps.spot_count[pattern, place], maps.spot_background[pattern, place]
+    off_px2 = ((px[there] - maps.spot_px[pattern, place]) ** 2).sum(axis=1)
+    variance = place_variance(maps, pattern, reflected.g_inv_a[there], place)
+    density = np.zeros(len(px), dtype=np.float32)
+    density[there] = np.log(maps.reach_px**2 / (2.0 * variance)) - 0.5 * off_px2 / variance
     clutter = log_clutter(count, beneath, _electrons(maps, reflected))
     otherwise = log_sum(np.zeros_like(clutter), clutter)
     return Sight(px, count, beneath, spot, density, clutter, otherwise, seen & (spot != SHADOW))
@@ -298,10 +298,15 @@ def _falling(
     maps: CountMaps, reflected: Reflected, rotation_rad: FloatArray, strains: FloatArray
 ) -> tuple[FloatArray, IntArray, IntArray, BoolArray]:
     """Where reflections fall (E, 2), that pixel among those of all patterns, the spot that is there, if it is seen."""
-    strain, axial = strains[reflected.candidate].T
-    k = reflected.g_inv_a[:, :2] + axial[:, None] * reflected.axial_inv_a[:, :2]
-    k = (1.0 + strain)[:, None] * _turned(k, rotation_rad[reflected.candidate])
-    px = maps.grid.px_of(k) - np.asarray(maps.grid.centre_px) + maps.beam_px[reflected.pattern]
+    candidate, g, along = reflected.candidate, reflected.g_inv_a, reflected.axial_inv_a
+    axial = strains[:, 1][candidate]
+    ky, kx = g[:, 0] + axial * along[:, 0], g[:, 1] + axial * along[:, 1]
+    cos, sin = np.cos(rotation_rad), np.sin(rotation_rad)
+    turn = (1.0 + strains[:, 0]) * np.array([[cos, sin], [-sin, cos]])
+    to_px = (maps.grid.px_of(np.eye(2)) - np.asarray(maps.grid.centre_px)).T
+    (yy, yx), (xy, xx) = np.einsum("ij,jkn->ikn", to_px, turn)[..., candidate]
+    beam_y, beam_x = maps.beam_px.T[:, reflected.pattern]
+    px = np.stack([yy * ky + yx * kx + beam_y, xy * ky + xx * kx + beam_x], axis=1)
     height, width = maps.seen.shape
     row, column = np.rint(px).astype(np.int64).T
     inside = (row >= 0) & (column >= 0) & (row < height) & (column < width)

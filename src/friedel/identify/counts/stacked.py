@@ -45,8 +45,10 @@ class _Pairs:
         Index of the reflection of each among all (E,), -1 where the entry has none of it.
     pair
         To which pair the entry belongs.
-    sight, total
-        What is seen there, and the electrons of the pattern.
+    sight
+        What is seen there.
+    total
+        Electrons of the pattern of each pair (n,).
     """
 
     first: IntArray
@@ -69,7 +71,7 @@ def weigh_pairs(maps: CountMaps, fits: Fits, first: IntArray, second: IntArray) 
     alone = [_gains_alone(fits, entries[k][only[k]], pairs.pair[only[k]], n) for k in (0, 1)]
     both = np.flatnonzero(~only[0] & ~only[1])
     pair, sight, (lit, other_lit) = pairs.pair[both], pairs.sight.at(both), shares
-    total = pairs.total[both].astype(np.float32)
+    total = pairs.total.astype(np.float32)[pair]
     values = []
     for i, j in _ALIKE:
         expected = total * (lit[LIGHT_OF[i], both] + other_lit[LIGHT_OF[j], both])
@@ -82,7 +84,7 @@ def weigh_pairs(maps: CountMaps, fits: Fits, first: IntArray, second: IntArray) 
     weaker = np.where(own[0][0] <= own[1][0], 0, 1)
     share, light, expected = (np.where(weaker == 0, one, two) for one, two in zip(*own, strict=True))
     value = np.asarray(special.logsumexp(values, axis=0)) - cost
-    of_shared = [_shared_light(pairs, only[k], shares[k], n) for k in (0, 1)]
+    of_shared = [_shared_light(pairs, only[k], shares[k]) for k in (0, 1)]
     ratio, surprise = (np.where(weaker == 0, two, one) for one, two in zip(*of_shared, strict=True))
     return PairFit(first, second, value, np.zeros(n, dtype=bool), share, light, expected, ratio, surprise)
 
@@ -92,7 +94,7 @@ def _gains_alone(fits: Fits, entries: IntArray, pair: IntArray, n: int) -> Float
     return np.stack([np.bincount(pair, column, minlength=n) for column in fits.gain[entries].T])
 
 
-def _shared_light(pairs: _Pairs, own: BoolArray, expected: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
+def _shared_light(pairs: _Pairs, own: BoolArray, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Compare the reflections that a crystal shares with the other to those that only it has.
 
     Parameters
@@ -106,10 +108,9 @@ def _shared_light(pairs: _Pairs, own: BoolArray, expected: FloatArray, n: int) -
     -------
     Decimal logarithm of the ratio (n,), and by how many standard deviations of the models that is above their mean.
     """
-    total, sight = np.ones(n), pairs.sight
-    np.maximum.at(total, pairs.pair, pairs.total)
+    sight = pairs.sight
     parts = [part & sight.seen for part in ((pairs.first >= 0) & (pairs.second >= 0), own)]
-    return _compare_parts(sight, pairs.pair, parts, expected, total)
+    return _compare_parts(sight, pairs.pair, parts, expected, np.maximum(pairs.total, 1.0))
 
 
 def _compare_parts(
@@ -176,8 +177,7 @@ def _own_light(pairs: _Pairs, own: BoolArray, expected: FloatArray, n: int) -> t
     counted = own & sight.seen
     light = np.bincount(pairs.pair, np.where(counted, sight.count - sight.background, 0.0), minlength=n)
     noise = np.sqrt(np.bincount(pairs.pair, np.where(counted, sight.count, 0.0), minlength=n) + 1.0)
-    total = np.ones(n)
-    np.maximum.at(total, pairs.pair, pairs.total)
+    total = np.maximum(pairs.total, 1.0)
     there = np.bincount(pairs.pair, np.where(counted, expected, 0.0), minlength=n).astype(np.float64)
     return light / total, light / noise, there
 
@@ -201,7 +201,7 @@ def _lay_together(maps: CountMaps, fits: Fits, first: IntArray, second: IntArray
     sight = fits.sight.at(entries)
     shared = shared[sight.spot[shared] >= 0]
     sight.place[shared] = _place_between(maps, fits, one[shared], other[shared], sight.spot[shared])
-    return _Pairs(one, other, pair, sight, maps.total[fits.pattern[first]][pair])
+    return _Pairs(one, other, pair, sight, maps.total[fits.pattern[first]])
 
 
 def _place_between(maps: CountMaps, fits: Fits, one: IntArray, other: IntArray, spot: IntArray) -> FloatArray:
