@@ -125,6 +125,23 @@ def test_mask_leaves_other_positions_invalid(done: Friedel, scan_file: Path, tmp
     assert summary_of(tmp_path / "run")["n_positions"] == 34
 
 
+def test_an_image_that_its_scale_alone_makes_a_pattern_is_told(
+    done: Friedel, refused: Callable[..., str], simulated_scan: tuple[PatternScan, PhaseMap], tmp_path: Path
+) -> None:
+    """Its first lines tell the user of a micrograph who passed --step-inv-a what to pass in its place."""
+    np.save(tmp_path / "image.npy", np.asarray(simulated_scan[0].data)[4, 5])
+    command = ("map", tmp_path / "image.npy", *NMC, "--step-inv-a", "0.022", "--template", "hexagon", "--out")
+    said = done(*command, tmp_path / "run").stderr.splitlines()[0]
+    assert said.startswith("warning: The image is taken for a diffraction pattern, since")
+    assert "If it is a micrograph, pass --pixel-size-a instead" in said
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "The image is taken for a diffraction pattern" in page
+    assert "taken for" not in done(*command, tmp_path / "stated", "--kind", "scan").stderr
+    said = refused(*command, tmp_path / "far", "--step-inv-a", "0.37")
+    assert "farther than any camera" in said
+    assert "If it is a micrograph, pass --pixel-size-a instead" in said
+
+
 def test_options_of_another_kind_of_input_are_told(
     done: Friedel, scan_file: Path, micrograph_file: Path, tmp_path: Path
 ) -> None:

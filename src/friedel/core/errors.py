@@ -82,11 +82,10 @@ class FileNotPermittedError(FileError):
 
 
 @contextlib.contextmanager
-def naming(path: str | Path) -> Iterator[None]:
-    """Put the file in hand before an error about its data or calibration that does not name it."""
+def naming(path: str | Path, *doubts: str) -> Iterator[None]:
+    """Put the file in hand before an error about its data or calibration that does not name it, and doubts after it."""
     try:
         yield
     except (CalibrationError, DataError) as error:
-        if str(path) in str(error):
-            raise
-        raise type(error)(f"{path}: {error}") from error
+        said = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise type(error)(" ".join((said, *doubts))) from error

@@ -14,7 +14,7 @@ from friedel.core.images import Micrograph, MicrographSeries, PatternScan
 from friedel.crystal import PhaseSet
 from friedel.identify.grains.table import component_of_spots
 from friedel.identify.hexagons.presence import ring_owners
-from friedel.io import read
+from friedel.io import inspect, read
 from friedel.nets.cards import DEFAULT_WEIGHTS, find_card, load_card
 from friedel.nets.inference import device_of
 from friedel.patterns.survey import virtual_image
@@ -93,17 +93,19 @@ def run_recipe(
     clock.lap("hash")
     with naming(recipe.input):
         data = read(recipe.input, recipe.read)
+    doubts = _doubts_of_kind(data, recipe)
     network = _network_wanted(recipe, data)
     weights = _weights_hash(network) if network else {}
     key |= {f"sha256 of {name}": value for name, value in (inputs | weights).items()}
     if network:
         key["network device"] = device_of(network)
     with open_run(out, key, resume=options.resume) as run:
-        with naming(recipe.input):
+        with naming(recipe.input, *doubts):
             outcome = _analyse(data, recipe, phases, run, options, progress)
         if outcome.network_device:
             provenance = replace(provenance, weights_sha256=weights, network_device=outcome.network_device)
         provenance = replace(provenance, spatial_prior=outcome.spatial_prior)
+        outcome = replace(outcome, warnings=(*doubts, *outcome.warnings))
         clock.lap("analyse")
         summary = write_outcome(run, recipe, toml, outcome, provenance, clock)
         progress("report", 1, 1)
@@ -118,6 +120,21 @@ def _input_hashes(recipe: Recipe, progress: Progress) -> dict[str, str]:
             continue  # reading it gives the better error
         hashes[path] = sha256_of(path, lambda done, total: progress("hash", done, total))
     return hashes
+
+
+def _doubts_of_kind(data: Data, recipe: Recipe) -> tuple[str, ...]:
+    """Tell where a lone image is taken for a pattern only because its scale is stated as that of one."""
+    stated = recipe.read.step_inv_a is not None and recipe.read.kind is None
+    if not stated or not isinstance(data, PatternScan) or data.scan_shape != (1, 1):
+        return ()
+    if inspect(recipe.input, replace(recipe.read, step_inv_a=None)).kind == "scan":
+        return ()
+    words = (
+        "The image is taken for a diffraction pattern, since its scale is stated in 1/Å per pixel (--step-inv-a or "
+        "--calibration); nothing in the file says so. If it is a micrograph, pass --pixel-size-a instead; if it is a "
+        "pattern, --kind scan says so."
+    )
+    return (words,)
 
 
 def _network_wanted(recipe: Recipe, data: Data) -> str | None:
