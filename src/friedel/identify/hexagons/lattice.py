@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from friedel.core.arrays import FloatArray, IntArray, read_only
 from friedel.core.errors import DataError
@@ -160,7 +160,7 @@ def _hexagons_of_pattern(
         if len(matches) < options.min_vertices:
             break
         n_pairs = pair_chance * free.sum() * (free.sum() - 1) / 2.0
-        false_alarms = float(n_pairs * stats.binom.sf(len(matches) - 3, 4, vertex_chance))
+        false_alarms = float(n_pairs * special.bdtrc(len(matches) - 3, 4, vertex_chance))
         if false_alarms > options.max_false_alarms:
             break
         free[matches] = False
@@ -193,21 +193,22 @@ def _best_matches(
     pairs: IntArray, free: np.ndarray, radius: FloatArray, angle: FloatArray, reach: FloatArray
 ) -> IntArray:
     """Spots that match the best of the hexagons defined by the pairs: one spot, the nearest, per vertex."""
-    best: IntArray = np.zeros(0, dtype=np.int64)
-    best_residual = np.inf
+    if not len(pairs):
+        return np.zeros(0, dtype=np.int64)
     spots = np.flatnonzero(free)
-    for first, second in pairs:
-        mean = 0.5 * (radius[first] + radius[second])
-        turn = np.angle(np.exp(6j * angle[first]) + np.exp(6j * angle[second])) / 6.0
-        relative = (angle[spots] - turn) / SIXTY_DEG
-        vertex = np.round(relative)
-        along = (relative - vertex) * SIXTY_DEG * mean
-        residual = np.hypot(radius[spots] - mean, along)
-        near = np.flatnonzero(residual <= reach[spots])
-        near = near[np.argsort(residual[near])]
-        _, nearest = np.unique(vertex[near].astype(int) % 6, return_index=True)
-        chosen = near[nearest]
-        total = float((residual[chosen] ** 2).mean())
-        if len(chosen) > len(best) or (len(chosen) == len(best) and total < best_residual):
-            best, best_residual = spots[chosen], total
-    return best
+    first, second = pairs.T
+    mean = 0.5 * (radius[first] + radius[second])
+    turn = np.angle(np.exp(6j * angle[first]) + np.exp(6j * angle[second])) / 6.0
+    relative = (angle[spots] - turn[:, None]) / SIXTY_DEG
+    vertex = np.round(relative)
+    along = (relative - vertex) * SIXTY_DEG * mean[:, None]
+    residual = np.hypot(radius[spots] - mean[:, None], along)
+    residual[residual > reach[spots]] = np.inf
+    at = vertex.astype(int) % 6 == np.arange(6)[:, None, None]
+    of_vertex = np.where(at, residual, np.inf)
+    nearest, off = of_vertex.argmin(axis=2).T, of_vertex.min(axis=2).T
+    matched = np.isfinite(off)
+    counts = matched.sum(axis=1)
+    total = np.where(matched, off, 0.0) ** 2
+    best = int(np.lexsort((total.sum(axis=1) / counts, -counts))[0])
+    return np.asarray(spots[nearest[best, matched[best]]])

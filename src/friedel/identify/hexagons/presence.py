@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.identify.hexagons.halves import CONFUSABLE, light_at_halves
@@ -221,12 +220,17 @@ def _sum_rings(evidence: RingEvidence, z: int, rings: BoolArray) -> tuple[FloatA
     return share, sigma
 
 
+def _normal(value: FloatArray, mean: FloatArray | float, sigma: FloatArray | float) -> FloatArray:
+    """Density of a normal law."""
+    return np.asarray(np.exp(-0.5 * ((value - mean) / sigma) ** 2) / (np.sqrt(2.0 * np.pi) * sigma))
+
+
 def _present_share(share: FloatArray, sigma: FloatArray) -> FloatArray:
     """Probability, at even prior odds, that a share of the beam stems from a phase and not from a residue (n,)."""
-    absent = stats.norm.pdf(share, 0.0, np.hypot(sigma, _RESIDUE))
+    absent = _normal(share, 0.0, np.hypot(sigma, _RESIDUE))
     levels = np.geomspace(*_PRESENT, 24)
     widths = np.hypot(sigma[:, None], 0.3 * levels)
-    present = stats.norm.pdf(share[:, None], levels, widths).mean(axis=1)
+    present = _normal(share[:, None], levels, widths).mean(axis=1)
     # Above the brightest level the density of both vanishes: such a share is a phase.
     sure = share > _PRESENT[1]
     return np.where(sure, 1.0, present / np.maximum(present + absent, 1e-300))
@@ -278,8 +282,7 @@ def _stacked(own: FloatArray, shared: FloatArray) -> FloatArray:
     """Probability, at even prior odds, that a second phase adds to the shared ring, from own / shared light (n,)."""
     log_ratio = np.log(np.maximum(own, 1e-6) / np.maximum(shared, 1e-6))
     pure, both = (
-        stats.norm.pdf(log_ratio, 0.5 * (low + high), 0.25 * (high - low))
-        for low, high in (_PURE_RATIO, _STACKED_RATIO)
+        _normal(log_ratio, 0.5 * (low + high), 0.25 * (high - low)) for low, high in (_PURE_RATIO, _STACKED_RATIO)
     )
     return np.asarray(both / (pure + both))
 

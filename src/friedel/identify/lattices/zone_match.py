@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from friedel.core.arrays import BoolArray, FloatArray, IntArray
 from friedel.core.spots import Spots
@@ -253,8 +253,8 @@ def _best_per_phase(
     for template, rotation, hit, chance in raw:
         rotation, model = _refine(template, rotation, k[hit])
         residual_inv_a = float(np.sqrt(((k[hit] - model) ** 2).sum(axis=1).mean()))
-        log_tail = float(stats.binom.logsf(len(hit) - 2, len(k) - 1, min(chance, 1.0))) / np.log(10.0)
-        match = ZoneMatch(template, rotation, index[hit], model, log_tail + float(np.log10(tried)), residual_inv_a)
+        tail = max(float(special.bdtrc(len(hit) - 2, len(k) - 1, min(chance, 1.0))), 1e-300)
+        match = ZoneMatch(template, rotation, index[hit], model, float(np.log10(tail * tried)), residual_inv_a)
         if not _is_coherent(spots, match, options):
             continue
         known = out.get(template.phase)
