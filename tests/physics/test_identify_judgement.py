@@ -19,6 +19,7 @@ from friedel.identify.counts.calibration import (
     likeliest_axial_spread,
     likeliest_strains,
 )
+from friedel.identify.counts.candidates import find_candidates
 from friedel.identify.counts.hypotheses import FEATURES, SharedFacts, hypotheses_of, with_rings
 from friedel.identify.counts.maps import CountMaps, map_counts
 from friedel.identify.counts.matching import CountOptions, weigh_phases
@@ -98,7 +99,8 @@ def test_o3_over_o1_shows_in_the_ring_that_both_share(bank: TemplateBank) -> Non
 
 def test_lattice_of_a_phase_is_learned_from_the_scan(bank: TemplateBank) -> None:
     maps = maps_of([column(0.0, 15.0, i) for i in range(5)], 20_000, strain=0.008)
-    strains, spread, axial_sigma = learn_strains(maps, bank, 2, OPTIONS)
+    orientations = find_candidates(maps, bank, 2, per_phase=OPTIONS.per_phase)
+    strains, spread, axial_sigma = learn_strains(maps, bank, 2, OPTIONS, orientations)
     assert strains[1] == pytest.approx(0.008, abs=0.001)
     assert strains[0] == 0.0
     assert spread <= 0.002
@@ -147,6 +149,10 @@ def test_rhombohedral_axes_have_the_unique_axis_along_their_sum(tmp_path: Path) 
     np.testing.assert_allclose(cosines, np.sqrt((1.0 + 2.0 * np.cos(np.deg2rad(57.23))) / 3.0), rtol=1e-9)
 
 
+def axial_of(maps: CountMaps, bank: TemplateBank) -> FloatArray:
+    return learn_axial(maps, bank, 2, OPTIONS, find_candidates(maps, bank, 2, per_phase=OPTIONS.per_phase))
+
+
 @pytest.mark.parametrize("axial", [0.0, -0.03, 0.045])
 def test_distance_of_the_layers_is_learned_from_the_scan(bank: TemplateBank, axial: float) -> None:
     """Zones that hold c tell of its length; O3, of which there is no pattern, is left as it is."""
@@ -155,14 +161,14 @@ def test_distance_of_the_layers_is_learned_from_the_scan(bank: TemplateBank, axi
         diffract(orient(crystal, uvw, 1.2), BEAM, thickness_a=120.0, rotation_rad=0.3 * i, tilt_mrad=(3.0, -2.0))
         for i, uvw in enumerate(zones)
     ]
-    found = learn_axial(maps_of(shown, 20_000), bank, 2, OPTIONS)
+    found = axial_of(maps_of(shown, 20_000), bank)
     # What least squares find where there is nothing explains no more than none, and is dropped.
     assert found[1] == (pytest.approx(axial, abs=0.006) if axial else 0.0)
     assert found[0] == 0.0
 
 
 def test_distance_of_the_layers_stays_where_no_zone_tells_of_it(bank: TemplateBank) -> None:
-    found = learn_axial(maps_of([column(0.0, 15.0, i) for i in range(5)], 20_000), bank, 2, OPTIONS)
+    found = axial_of(maps_of([column(0.0, 15.0, i) for i in range(5)], 20_000), bank)
     assert found.tolist() == [0.0, 0.0]
 
 

@@ -90,16 +90,16 @@ def fit_count_distortion(
 
 
 def learn_strains(
-    maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions
+    maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions, orientations: Candidates
 ) -> tuple[FloatArray, float, FloatArray]:
     """Strain that each phase has throughout a scan (P,), measured over stored length minus 1, and how it spreads.
 
     Composition and charge change a lattice by up to 2 %, and the whole sample with it. Learned from the patterns in
-    which a phase is sure with a strain that free; 0 where fewer than three are. The spread of the strain along the
-    unique axis of each phase (P,) as well.
+    which a phase is sure with a strain that free, in one of these orientations; 0 where fewer than three are. The
+    spread of the strain along the unique axis of each phase (P,) as well.
     """
     loose = replace(options, strain_sigma=max(_LATTICE_SIGMA, options.strain_sigma))
-    fits, chosen, _, is_sure = _lead(maps, bank, n_phases, loose)
+    fits, chosen, _, is_sure = _lead(maps, bank, n_phases, loose, orientations)
     sure = chosen[is_sure]
     phase = fits.phase[sure]
     strains, spread = likeliest_strains(
@@ -136,24 +136,21 @@ def support_of(
     return float(lead[lead > 0].sum()) - 0.5 * distortion.strain(relative_sigma) ** 2
 
 
-def learn_axial(maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions) -> FloatArray:
+def learn_axial(
+    maps: CountMaps, bank: TemplateBank, n_phases: int, options: CountOptions, orientations: Candidates
+) -> FloatArray:
     """Further strain that each phase has along its unique axis throughout a scan (P,), 0 where it has none.
 
     Layers move apart or together by several percent as ions leave them, with hardly a change within the layers. Of a
-    few strains the likeliest is taken, where a pattern shows the phase or anything else; then least squares on the
-    spots that it explains.
+    few strains the likeliest is taken, where a pattern shows the phase or anything else, in the best few of these
+    orientations; then least squares on the spots that it explains.
     """
     unstrained = np.zeros(n_phases)
     free = np.array([bool(bank.axis[bank.members(p)].any()) for p in range(n_phases)])
     if not free.any():
         return unstrained
-    loose = replace(
-        options,
-        strain_sigma=max(_LATTICE_SIGMA, options.strain_sigma),
-        per_phase=min(options.per_phase, _PER_PHASE),
-    )
-    ways = orientations_of(bank, n_phases)
-    orientations = find_candidates(maps, bank, n_phases, per_phase=loose.per_phase)
+    loose = replace(options, strain_sigma=max(_LATTICE_SIGMA, options.strain_sigma))
+    orientations, ways = orientations.best(_PER_PHASE), orientations_of(bank, n_phases)
 
     def value_of(axial: FloatArray) -> FloatArray:
         """Log evidence of each phase in each pattern (n, P) with these strains (P,)."""

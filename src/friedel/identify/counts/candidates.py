@@ -19,7 +19,7 @@ _BATCH = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Orientations to look at (n patterns, P phases, K each).
+    """Orientations to look at (n patterns, P phases, K each), best first.
 
     Parameters
     ----------
@@ -31,6 +31,10 @@ class Candidates:
 
     template: IntArray
     rotation_rad: FloatArray
+
+    def best(self, n: int) -> Candidates:
+        """Keep the n best of each phase in each pattern."""
+        return Candidates(self.template[:, :, :n], self.rotation_rad[:, :, :n])
 
 
 def find_candidates(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -129,8 +130,8 @@ _Key = tuple[object, ...]
 _BUILT: dict[_Key, TemplateBank] = {}
 #: Templates that a bank may hold, about; 20 kB each at most.
 _MAX_TEMPLATES = 12_000
-#: Banks that a process keeps: one for the scan at hand, one for a scan before.
-_MAX_BUILT = 2
+#: Banks that a process keeps: one for the scan at hand, one for a scan before; and phases, for both to share.
+_MAX_BUILT, _MAX_KEPT = 2, 8
 
 
 def shared_bank(
@@ -184,6 +185,7 @@ def build_bank(
     return TemplateBank(phase, frame, g, axis, sigma, coupling2, radii, _spectra(pictures), curvature)
 
 
+@lru_cache(maxsize=_MAX_KEPT)
 def _templates_of(
     crystal: Crystal, beam: Beam, annulus_inv_a: tuple[float, float], spacing_deg: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:

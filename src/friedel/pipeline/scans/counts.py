@@ -13,6 +13,7 @@ from friedel.core.images import PatternScan
 from friedel.core.spots import Spots
 from friedel.crystal import PhaseSet
 from friedel.identify.counts.calibration import fit_count_distortion, learn_axial, learn_strains, support_of
+from friedel.identify.counts.candidates import find_candidates
 from friedel.identify.counts.hypotheses import SharedFacts
 from friedel.identify.counts.maps import CountMaps, map_counts
 from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
@@ -200,9 +201,10 @@ def strain_phases(sample: CountSample, plan: CountPlan, distortion: Distortion) 
         return replace(plan, shared=SharedFacts.nothing(n_phases))
     maps = _maps_of(plan, sample.response, sample.spots, sample.shift_px, sample.valid, sample.even, grid)
     maps = replace(maps, grid=fitted_grid(grid, distortion))
-    axial = learn_axial(maps, plan.bank, n_phases, plan.options)
+    orientations = find_candidates(maps, plan.bank, n_phases, per_phase=plan.options.per_phase)
+    axial = learn_axial(maps, plan.bank, n_phases, plan.options, orientations)
     bank = plan.bank.strained(np.zeros(n_phases), axial)
-    strains, spread, axial_sigma = learn_strains(maps, bank, n_phases, plan.options)
+    strains, spread, axial_sigma = learn_strains(maps, bank, n_phases, plan.options, orientations)
     return replace(plan, shared=SharedFacts(strains, axial, axial_sigma, spread))
 
 
