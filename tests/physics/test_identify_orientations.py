@@ -7,7 +7,8 @@ import pytest
 
 from friedel.core.beam import Beam
 from friedel.crystal import PhaseSet, load_phases, zone_net
-from friedel.identify.counts.template_bank import affordable_spacing_deg, build_bank
+from friedel.identify.counts.candidates import _best_of, _conjugate, _largest_product
+from friedel.identify.counts.template_bank import AZIMUTHS, FREQUENCIES, affordable_spacing_deg, build_bank
 from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
 from friedel.identify.zone_names import name_orientations
 
@@ -68,3 +69,27 @@ def test_many_phases_of_low_symmetry_take_a_coarser_bank() -> None:
 def test_no_orientations_have_no_names() -> None:
     uvw, rotation_deg, off_deg = name_orientations(LAYERED, np.zeros((0, 3, 3)))
     assert (uvw.shape, rotation_deg.shape, off_deg.shape) == ((0, 3), (0,), (0,))
+
+
+def test_best_templates_and_azimuths_are_those_of_the_whole_correlation() -> None:
+    """Even and odd parts over half of the azimuths tell the same as an FFT over all."""
+    rng = np.random.default_rng(2)
+    waves = 600.0 * rng.normal(size=(2, FREQUENCIES, 50)).astype(np.float32)
+    spectrum = np.pad(waves[0] + 1j * waves[1], ((0, AZIMUTHS // 2 + 1 - FREQUENCIES), (0, 0)))
+    scores = np.fft.irfft(spectrum, AZIMUTHS, axis=0)
+    order, azimuth = _best_of(waves, 5)
+    np.testing.assert_array_equal(order, np.argsort(-scores.max(axis=0))[:5])
+    np.testing.assert_array_equal(azimuth, scores[:, order].argmax(axis=0))
+
+
+def test_products_stay_below_what_single_precision_counts() -> None:
+    """Sums of rounded products are exact only where no product exceeds the bound that they are scaled by."""
+    bank = build_bank(load_phases(["nmc811-o3"]), Beam(200.0), (0.2, 1.2), spacing_deg=8.0, radial_step_inv_a=0.02)
+    (own,) = bank.spectra
+    alike = own.coefficients[:, :, :4].transpose(0, 2, 1)
+    picture = np.stack(np.split(alike, 2, axis=2))
+    for waves in (picture, np.random.default_rng(3).normal(size=picture.shape).astype(np.float32)):
+        rows = _conjugate(waves)
+        reached = np.abs(rows @ own.coefficients).max(axis=(0, 1, 3)) / _largest_product(rows, own)
+        assert (reached <= 1.0 + 1e-5).all()
+        assert (reached > 0.2).all()

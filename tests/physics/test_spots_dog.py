@@ -13,6 +13,7 @@ from friedel.core.images import Pattern
 from friedel.core.spots import Spots
 from friedel.patterns.repair import estimate_gain
 from friedel.spots.dog import Dog, filter_stack, find_spots, measure_spot_sigma
+from friedel.spots.maxima import highest
 
 N = 96
 STEP = 0.02
@@ -202,3 +203,21 @@ def test_width_of_spots_is_measured(sigma_px: float) -> None:
 def test_width_of_few_faint_spots_is_not_measured() -> None:
     counts = np.random.default_rng(13).poisson(0.3, (4, N, N))
     assert measure_spot_sigma(filter_stack(counts, DETECTOR, GRID), ANNULUS) == pytest.approx(SIGMA_PX)
+
+
+@pytest.mark.parametrize("reach", [1, 2, 4])
+def test_highest_pixels_are_those_that_a_filter_of_all_finds(reach: int) -> None:
+    stack = np.random.default_rng(reach).poisson(3.0, (4, 30, 40)).astype(np.float32)
+    top = ndimage.maximum_filter(stack, size=(1, 2 * reach + 1, 2 * reach + 1), mode="nearest")
+    found = highest(stack, np.argwhere(stack >= 4.0), reach)
+    np.testing.assert_array_equal(found, np.argwhere((stack == top) & (stack >= 4.0)))
+
+
+def test_wide_spot_with_a_rough_top_is_found_once_mostly() -> None:
+    """A disk of five pixels has maxima none of which is round; a wider look finds one, not again beside one found."""
+    at, (y, x) = np.array([30.3, 60.2]), np.indices((N, N))
+    disk = np.hypot(y - at[0], x - at[1]) < 5.0
+    found = detect(np.random.default_rng(5).poisson(np.where(disk, 400.0, 4.0), (40, N, N)))
+    off = np.hypot(*(GRID.px_of(found.k_inv_a) - at).T)
+    assert (np.add.reduceat(off < 3.0, found.offsets[:-1]) >= 1).all()
+    assert len(found) < 1.5 * 40
