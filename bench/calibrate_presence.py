@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "friedel" / "identify" / "counts" / "presence.json"
 DOCS = ROOT / "docs"
 #: Hidden units, penalty of the squares of all weights, and the share of patterns that no explanation fits.
-UNITS, PENALTY, DOUBT = 8, 2e-3, 0.01
+UNITS, PENALTY, DOUBT = 16, 1e-3, 0.01
 SEED = 51
 #: Odds, before looking, of nothing, a crystal that is no candidate, one candidate, and two along the beam: simulated
 #: patterns are weighed so.

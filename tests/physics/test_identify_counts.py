@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from friedel.core.arrays import FloatArray
 from friedel.core.beam import Beam
 from friedel.core.grids import ReciprocalGrid
-from friedel.crystal import Crystal, PhaseSet, load_phase, load_phases, zone_frame
+from friedel.crystal import Crystal, PhaseSet, load_phase, load_phases, zone_axes, zone_frame
 from friedel.identify.counts.free_lattice import free_lattice_evidence
 from friedel.identify.counts.hypotheses import hypotheses_of
 from friedel.identify.counts.maps import CountMaps, map_counts
@@ -153,6 +153,23 @@ def test_equal_candidates_share_what_neither_can_claim(bank: TemplateBank) -> No
     np.testing.assert_allclose(evidence.single[:, 0], evidence.single[:, 1], atol=1e-2)
     only_first = shipped_judge().posterior(evidence.features)[:, hypotheses_of(2).index((0,))]
     assert (only_first < 0.5).all()
+
+
+@pytest.mark.parametrize("dose", [300, 1000])
+def test_a_layered_oxide_along_its_layers_normal_is_told_so(bank: TemplateBank, dose: int) -> None:
+    """Its oxygen is almost cubic: another threefold axis, 71° off, shows six spots as well, within 0.6 % of theirs."""
+    tilted = [exposed(spots_of(O3, turn=0.3 + 0.2 * i, tilt=(3.0 - i, i - 2.0)), dose, 2, seed=i) for i in range(8)]
+    beam = weigh(np.concatenate(tilted), bank).frame[:, 0, 2]
+    assert (np.abs(beam @ O3.unique_axis) > np.cos(np.deg2rad(5.0))).mean() > 0.8
+
+
+def test_axes_of_low_index_are_likelier_before_looking_than_other_directions(bank: TemplateBank) -> None:
+    axes = zone_axes(O3, 1) @ O3.direct_basis_a
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    own = bank.members(0)
+    is_axis = np.abs(bank.frame[own, 2] @ axes.T) > 1.0 - 1e-9
+    assert is_axis.any(axis=0).all()
+    np.testing.assert_array_equal(bank.log_prior[own] > 0.0, is_axis.any(axis=1))
 
 
 def test_pattern_does_not_depend_on_its_neighbours(bank: TemplateBank) -> None:

@@ -82,7 +82,7 @@ class PhaseEvidence:
     features
         What the decision rests on, of every explanation (n, H, F); see ``describe``.
     frame
-        Rows ky, kx and beam of the best orientation of each phase (n, P, 3, 3), in its Cartesian axes.
+        Rows ky, kx and beam of the likeliest orientation of each phase (n, P, 3, 3), in its Cartesian axes.
     strain
         Measured over computed length of its lattice, minus 1 (n, P), beyond the strain that the scan shares.
     claimed
@@ -143,9 +143,10 @@ def weigh_phases(
     mimics = mimic_evidence(fits, maps.total, best.ravel()).reshape(n, n_phases)
     inner = inner_surprise(maps, bank, fits, best.ravel()).reshape(n, n_phases)
     features = describe(maps, fits, best, single, pairs, lattice, mimics, inner, shared, options.strain_sigma)
+    told = best_of_phases(fits, n, n_phases, log_prior=bank.log_prior[fits.template])
     return PhaseEvidence(
-        np.maximum(lattice, mimics.max(axis=1)), single, pairs.evidence, features, frames[best], fits.strain[best],
-        claims_of(fits)[best],
+        np.maximum(lattice, mimics.max(axis=1)), single, pairs.evidence, features, frames[told], fits.strain[told],
+        claims_of(fits)[told],
     )  # fmt: skip
 
 
@@ -158,9 +159,12 @@ def _cell(fits: Fits, n_phases: int) -> IntArray:
     return fits.pattern * n_phases + fits.phase
 
 
-def best_of_phases(fits: Fits, n: int, n_phases: int, rank: int = 0) -> IntArray:
-    """Index of the candidate with the highest evidence, or of a later rank, of each phase in each pattern (n, P)."""
-    order = np.lexsort((-fits.log_evidence, _cell(fits, n_phases)))
+def best_of_phases(fits: Fits, n: int, n_phases: int, rank: int = 0, log_prior: FloatArray | float = 0.0) -> IntArray:
+    """Index of the candidate with the highest evidence, or of a later rank, of each phase in each pattern (n, P).
+
+    Evidence is that of the counts alone, or with a ``log_prior`` (N,) of the candidates.
+    """
+    order = np.lexsort((-fits.log_evidence - log_prior, _cell(fits, n_phases)))
     starts = np.searchsorted(_cell(fits, n_phases)[order], np.arange(n * n_phases + 1))
     last = starts[1:] - 1
     return order[np.minimum(starts[:-1] + rank, last)].reshape(n, n_phases)

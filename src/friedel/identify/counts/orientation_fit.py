@@ -224,7 +224,7 @@ def fit_candidates(
     sigmas = np.stack([np.full(len(template), strain_sigma), bank.axial_sigma[bank.phase[template]]], axis=1)
     rotation, *_, sight = _registered(maps, reflected, rotation, sigmas)
     tilt, value = _best_tilt(maps, bank, reflected, sight, tilt, 1e-3 * coarsest)
-    kept = _best_few(pattern, bank.phase[template], value)
+    kept = _best_few(pattern, bank.phase[template], value + bank.log_prior[template])
     pattern, template, rotation, tilt, sigmas = pattern[kept], template[kept], rotation[kept], tilt[kept], sigmas[kept]
     reflected = _reflections_of(bank, pattern, template)
     for step_mrad in finer:

@@ -13,7 +13,7 @@ from scipy import fft
 from friedel.core.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from friedel.core.beam import Beam
 from friedel.core.errors import DataError
-from friedel.crystal import Crystal, PhaseSet, all_reflections
+from friedel.crystal import Crystal, PhaseSet, all_reflections, zone_axes
 from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
 
 #: Width in 1/Å of the fall of intensity with the excitation error that templates are picked and drawn with; wide, since
@@ -28,6 +28,9 @@ _FAINT = 2e-3
 _MAX_REFLECTIONS = 48
 #: One sigma of the strain of a crystal along its unique axis, beyond that of its phase, where nothing is known of it.
 USUAL_AXIAL = 0.01
+#: Log odds, before looking, of a direction along an axis of indices 0 and ±1 over another: if half of all crystals lie
+#: so, but the hundredth of all directions, those within two degrees of such an axis.
+_LOW_INDEX = 4.0
 #: Steps of azimuth, how many of its Fourier coefficients are kept, and most steps of radius.
 AZIMUTHS, FREQUENCIES, MAX_RADII = 120, 48, 48
 #: Whole numbers that stand for a coefficient: 2 * 48 products of 255 * 255 stay below 2^24.
@@ -77,6 +80,8 @@ class TemplateBank:
         One sigma of the strain of a crystal of each phase (P,) along that axis, beyond that of the phase.
     coupling2
         Square of the inverse extinction distance, in 1/Å² (T, J); 0 where padded.
+    log_prior
+        Log odds of each template's direction (T,), before looking, over others.
     radii_inv_a
         Radial grid (R,) of the polar pictures.
     spectra
@@ -91,6 +96,7 @@ class TemplateBank:
     axis: FloatArray
     axial_sigma: FloatArray
     coupling2: FloatArray
+    log_prior: FloatArray
     radii_inv_a: FloatArray
     spectra: tuple[Spectra, ...]
     curvature_a: float
@@ -176,13 +182,21 @@ def build_bank(
     g = np.concatenate([np.pad(part[1], ((0, 0), (0, width - part[1].shape[1]), (0, 0))) for part in parts])
     axis = np.concatenate([part[0] @ c.unique_axis for c, part in zip(phases.crystals, parts, strict=True)])
     coupling2 = np.concatenate([np.pad(part[2], ((0, 0), (0, width - part[2].shape[1]))) for part in parts])
+    log_prior = np.concatenate([_log_prior(c, part[0][:, 2]) for c, part in zip(phases.crystals, parts, strict=True)])
     n_radii = int(np.clip(np.ceil((high - low) / radial_step_inv_a) + 1, 2, MAX_RADII))
     radii: FloatArray = np.linspace(low, high, n_radii)
     curvature = 0.5 * beam.wavelength_a
     members = [phase == p for p in range(len(parts))]
     pictures = [_pictures(g[mine], coupling2[mine], radii, curvature) for mine in members]
     sigma = np.full(len(parts), USUAL_AXIAL)
-    return TemplateBank(phase, frame, g, axis, sigma, coupling2, radii, _spectra(pictures), curvature)
+    return TemplateBank(phase, frame, g, axis, sigma, coupling2, log_prior, radii, _spectra(pictures), curvature)
+
+
+def _log_prior(crystal: Crystal, directions: FloatArray) -> FloatArray:
+    """Log odds of beam directions (T, 3), before looking (T,): crystals are turned, or grow, along low-index axes."""
+    axes = zone_axes(crystal, 1) @ crystal.direct_basis_a
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    return np.where(np.abs(directions @ axes.T).max(axis=1) > 1.0 - 1e-9, _LOW_INDEX, 0.0)
 
 
 @lru_cache(maxsize=_MAX_KEPT)
