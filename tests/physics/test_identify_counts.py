@@ -91,11 +91,13 @@ def test_amorphous_film_and_vacuum_are_nothing(bank: TemplateBank) -> None:
 def test_silicon_is_a_lattice_and_neither_phase(bank: TemplateBank) -> None:
     """Si [110] has spots at 0.319, 0.521 and 0.611 1/Å, which no zone of O3 or O1 has together.
 
-    Three of the six exposures are taken for both phases along the beam, none for one of them.
+    Five of the six exposures are taken for both phases along the beam, none of them surely.
     """
     evidence = weigh(exposed(spots_of(load_phase("si"), (0, 1, 1)), 10_000, 6), bank)
     assert (evidence.foreign > evidence.single.max(axis=1)).all()
-    assert (presence_of(evidence) >= 0.5).any(axis=1).sum() <= 3
+    presence = presence_of(evidence)
+    assert (presence < 0.9).all()
+    assert (presence >= 0.5).any(axis=1).sum() <= 5
     assert (shipped_judge().posterior(evidence.features)[:, 1:3] < 0.2).all()
 
 
