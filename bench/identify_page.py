@@ -40,7 +40,8 @@ of their own.
 All were given as single patterns in an order that tells nothing, those of one beam energy as one scan, with the true
 scale to 0.5 %. The parameters of friedel were chosen on other patterns, one set for all rows. Look-alikes, the odds
 before looking, what hexagons are weighed against and how much light the default asks for were changed, by those other
-patterns, after an earlier state of this page had been seen. Counts and lattices seek look-alikes beside the candidates,
+patterns, after an earlier state of this page had been seen; so was that patterns of a list take no light from one
+another, as below 600 electrons the alike ones once did. Counts and lattices seek look-alikes beside the candidates,
 here `limn2o4` and `nio`: the library has the spinel and rock salt of the own simulation; those of multislice have other
 cells and compositions.
 py4DSTEM 0.14.18 and pyxem 0.21 give a score per phase; the rule that makes phases and "none" of scores (two
@@ -58,6 +59,9 @@ OF_ALL = """\
 As above, over all patterns: for crystals that are no candidates "none" is right. Here the rules of the other programs
 were fitted on development patterns with such crystals among them."""
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+AHEAD = """\
+Where a program other than friedel is ahead of what `friedel map` does unless told otherwise; an answer that is always
+the same has kappa 0:"""
 CAREFUL = """\
 What `--min-probability` buys: accuracy among the patterns of the first table, and the share of crystals that are no
 candidates that bear a name, by dose; all four kinds of patterns together, `friedel`. At 0.5, the default, most are
@@ -129,7 +133,7 @@ def page_of(results: Results, speed: dict[str, float], half: str, docs: Path) ->
         *("# How well phases are named", "", made, "", foreword, "## Accuracy by dose", ""),
         "Electrons per pattern; the best of each column in bold.",
         *("", *_by_dose(results, Answer.accuracy, max), ""),
-        *("Where a program other than friedel is ahead of what `friedel map` does unless told otherwise:", ""),
+        *(AHEAD, ""),
         *_peers_ahead(results),
         *("", "## Accuracy where some crystals are no candidates", "", OF_ALL),
         *("", *_by_dose(results, Answer.accuracy_of_all, max), ""),
@@ -205,13 +209,16 @@ def _by_dose(
 
 
 def _peers_ahead(results: Results) -> list[str]:
-    lines = ["| patterns | electrons | program | its accuracy | friedel |", "|---|---|---|---|---|"]
+    """Where a peer has more right; and kappa, which takes away what the shares of the kinds give to any answer."""
+    head = "| patterns | electrons | program | its accuracy | friedel | its kappa | friedel |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
     for test, answers in results:
-        ours = next(answer.accuracy(test) for answer in answers if answer.program == "friedel")
+        ours = next(answer for answer in answers if answer.program == "friedel")
         for answer in answers:
-            theirs = answer.accuracy(test)
-            if answer.presence is None and theirs > ours:
-                lines.append(f"| {_group(test)} | {test.dose:,} | {answer.program} | {theirs:.2f} | {ours:.2f} |")
+            if answer.presence is None and answer.accuracy(test) > ours.accuracy(test):
+                row = [f"{one.accuracy(test):.2f}" for one in (answer, ours)]
+                row += [f"{one.judge(test, ~test.cases.is_foreign).kappa:.2f}" for one in (answer, ours)]
+                lines.append(f"| {_group(test)} | {test.dose:,} | {answer.program} | {' | '.join(row)} |")
     return lines if len(lines) > 2 else ["Nowhere in this table."]
 
 

@@ -33,10 +33,12 @@ Simulated scans of NMC811 along [001], 16 x 20 positions and two scans for each 
 nmc811-o3,nmc811-o1: positions at which there is O3 alone and it is named, and the share of them that is said to be \
 seen within 10° of [001]; of the others, the median angle to [001]. The detector holds six spots of O3, {110}."""
 WHY = """\
-The oxygen of O3 is almost cubic: c/a is 4.94, and √24 = 4.90 were cubic. Its other threefold axes lie 71° from [001], \
-and 19° from [1-10] and the like; along them six spots show whose radii differ by 0.6 %, no more than cameras are \
-elliptic. Lattices take the zone of low index, counts what suits the light of a pattern a little better. Where the \
-direction matters, compare with --template lattice. The phase is the same."""
+The oxygen of O3 is almost cubic: c/a is 4.94, and √24 = 4.90 were cubic. Its other threefold axes lie 71° from \
+[001], and 19° from [1-10] and the like; along them six spots show whose radii differ by 0.6 %, no more than cameras \
+are elliptic. Lattices take the zone of low index. Counts take it unless the light speaks for another direction by \
+more than 4 natural logarithms: half of all crystals, turned or grown so, are taken to lie within 2° of an axis with \
+indices 0 and ±1, as a hundredth of all directions do. Where the direction matters, compare with --template lattice. \
+The phase is the same."""
 
 
 def angles_to_c(dose: float, template: Template) -> FloatArray:
