@@ -12,10 +12,11 @@ from friedel.core.arrays import FloatArray
 from friedel.core.beam import Beam
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import Crystal, PhaseSet, load_phase, load_phases, zone_axes, zone_frame
+from friedel.identify.counts.candidates import find_candidates
 from friedel.identify.counts.free_lattice import free_lattice_evidence
 from friedel.identify.counts.hypotheses import hypotheses_of
 from friedel.identify.counts.maps import CountMaps, map_counts
-from friedel.identify.counts.matching import CountOptions, PhaseEvidence, weigh_phases
+from friedel.identify.counts.matching import CountOptions, PhaseEvidence, refine, weigh_phases
 from friedel.identify.counts.presence import presence_of, shipped_judge
 from friedel.identify.counts.template_bank import TemplateBank, build_bank
 from friedel.identify.zone_names import name_orientations
@@ -88,7 +89,7 @@ def test_amorphous_film_and_vacuum_are_nothing(bank: TemplateBank) -> None:
     assert (weigh(np.zeros((2, 128, 128), dtype=np.uint16), bank).single < 0.0).all()
 
 
-def test_silicon_is_a_lattice_and_neither_phase(bank: TemplateBank) -> None:
+def test_silicon_is_more_like_a_lattice_than_like_either_phase(bank: TemplateBank) -> None:
     """Si [110] has spots at 0.319, 0.521 and 0.611 1/Å, which no zone of O3 or O1 has together.
 
     Five of the six exposures are taken for both phases along the beam, none of them surely.
@@ -174,10 +175,19 @@ def test_axes_of_low_index_are_likelier_before_looking_than_other_directions(ban
     np.testing.assert_array_equal(bank.log_prior[own] > 0.0, is_axis.any(axis=1))
 
 
+def test_a_direction_that_is_likelier_before_looking_is_refined_to_the_end(bank: TemplateBank) -> None:
+    maps = maps_of(exposed(spots_of(O3), 1000, 1))
+    rough = find_candidates(maps, bank, len(PHASES), per_phase=20)
+    last = int(rough.template[0, 0, -1])
+    favoured = replace(bank, log_prior=np.where(np.arange(len(bank.phase)) == last, 1000.0, 0.0))
+    assert last not in refine(maps, replace(bank, log_prior=0.0 * bank.log_prior), rough, OPTIONS).template
+    assert last in refine(maps, favoured, rough, OPTIONS).template
+
+
 def test_pattern_does_not_depend_on_its_neighbours(bank: TemplateBank) -> None:
     counts = np.concatenate([exposed(spots_of(O1), 800, 3), exposed(None, 800, 2), exposed(spots_of(O3), 5000, 2)])
     whole = weigh(counts, bank)
-    for i in (0, 3, 6):
+    for i in range(len(counts)):
         alone = weigh(counts[i : i + 1], bank)
         for name in ("foreign", "single", "pair", "features", "frame", "strain", "claimed"):
             assert getattr(alone, name)[0].tobytes() == getattr(whole, name)[i].tobytes()

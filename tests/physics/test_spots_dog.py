@@ -221,3 +221,7 @@ def test_wide_spot_with_a_rough_top_is_found_once_mostly() -> None:
     off = np.hypot(*(GRID.px_of(found.k_inv_a) - at).T)
     assert (np.add.reduceat(off < 3.0, found.offsets[:-1]) >= 1).all()
     assert len(found) < 1.5 * 40
+
+
+def test_no_patterns_have_no_spots() -> None:
+    assert len(detect(np.zeros((0, N, N), dtype=np.uint16))) == 0

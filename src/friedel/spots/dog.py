@@ -290,7 +290,7 @@ def _spread(response: DogResponse, ring: BoolArray) -> tuple[Float32Array, IntAr
         inside = np.flatnonzero(ring & (zone == i))
         n_calm = int(np.ceil(len(inside) / 3))
         background, significance = (
-            picture.reshape(len(picture), -1).take(inside, axis=1)
+            picture.reshape(len(picture), ring.size).take(inside, axis=1)
             for picture in (response.background, response.significance)
         )
         calm = np.argpartition(background, n_calm - 1, axis=1)[:, :n_calm]

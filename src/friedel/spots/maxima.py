@@ -60,7 +60,8 @@ def round_maxima(index: AnyArray, signal: Float32Array, sigma_px: float) -> AnyA
     frames, place = np.unique(again[:, 0], return_inverse=True)
     wide = ndimage.gaussian_filter(signal[frames], (0, _WIDER * sigma_px, _WIDER * sigma_px), mode="nearest")
     reach = int(np.ceil(_WIDER * sigma_px))
-    tops = np.argwhere(wide == ndimage.maximum_filter(wide, size=(1, 2 * reach + 1, 2 * reach + 1), mode="nearest"))
+    highest_near = ndimage.maximum_filter(wide, size=(1, 2 * reach + 1, 2 * reach + 1), mode="nearest")
+    tops = np.argwhere((wide == highest_near) & (wide > 0.0))  # where all is dark, every pixel is as high as any
     tops = tops[_are_near(tops, np.column_stack([place, again[:, 1:]]), wide.shape, reach)]
     tops = tops[_is_round(wide, tops)]
     tops[:, 0] = frames[tops[:, 0]]

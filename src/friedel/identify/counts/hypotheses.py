@@ -264,7 +264,8 @@ def _strain_evidence(fits: Fits, strain_sigma: float, spread: float) -> FloatArr
 def _regularity(fits: Fits) -> FloatArray:
     """Mean logarithm of the shape of the models that suit each candidate (N,): how well its light is as computed."""
     weight = special.softmax(fits.log_by_model, axis=1)
-    return np.asarray(weight @ np.log([model.shape for model in MODELS]))
+    # No matrix product: its last digits depend on how many candidates there are.
+    return np.asarray((weight * np.log([model.shape for model in MODELS])).sum(axis=1))
 
 
 def _sums(fits: Fits) -> tuple[FloatArray, FloatArray]:

@@ -28,8 +28,8 @@ _FAINT = 2e-3
 _MAX_REFLECTIONS = 48
 #: One sigma of the strain of a crystal along its unique axis, beyond that of its phase, where nothing is known of it.
 USUAL_AXIAL = 0.01
-#: Log odds, before looking, of a direction along an axis of indices 0 and ±1 over another: if half of all crystals lie
-#: so, but the hundredth of all directions, those within two degrees of such an axis.
+#: Log odds, before looking, of a direction along an axis of indices 0 and ±1 over an even spread of directions: half of
+#: all crystals lie so, but a hundredth of all directions, those within two degrees of such an axis (ln 50 = 3.9).
 _LOW_INDEX = 4.0
 #: Steps of azimuth, how many of its Fourier coefficients are kept, and most steps of radius.
 AZIMUTHS, FREQUENCIES, MAX_RADII = 120, 48, 48
@@ -81,7 +81,7 @@ class TemplateBank:
     coupling2
         Square of the inverse extinction distance, in 1/Å² (T, J); 0 where padded.
     log_prior
-        Log odds of each template's direction (T,), before looking, over others.
+        Log odds of each template's direction (T,), before looking, over an even spread of directions.
     radii_inv_a
         Radial grid (R,) of the polar pictures.
     spectra

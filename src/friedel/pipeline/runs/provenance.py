@@ -100,9 +100,12 @@ def versions() -> dict[str, str]:
 
 
 def code_sha256(package: Path = Path(friedel.__file__).parent) -> str:
-    """Return the SHA-256 of a package's code and tables: it tells two states under one version number apart."""
+    """Return the SHA-256 of a package's code and tables: it tells two states under one version number apart.
+
+    Of a package that is no folder, as in a zip, only the version tells.
+    """
     digest = hashlib.sha256()
-    for path in sorted(path for path in package.rglob("*") if path.suffix in _CODE):
+    for path in sorted(path for path in package.rglob("*") if path.suffix in _CODE and path.is_file()):
         digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

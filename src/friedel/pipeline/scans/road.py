@@ -129,8 +129,8 @@ def lies_along_zones(scan: PatternScan, phases: PhaseSet, options: ScanOptions, 
 
     The sample is mapped by counts, with coarse templates and without a network. Where that finds hardly any crystal
     with a few spots, light decides: a bright scan holds few crystals and counts as along the zones, as does one that
-    cannot be tried. One so dim that its map adds up neighbours, which a sample has not, may hold crystals of any
-    orientation and does not.
+    cannot be tried. A dim one may hold crystals of any orientation that appear only where its map adds up neighbours,
+    which a sample has not, and does not count so.
     """
     patterns = sample_patterns(scan)
     rows = np.linspace(0, len(patterns) - 1, min(_TRIED, len(patterns))).astype(int)
