@@ -12,13 +12,13 @@ from friedel.core.arrays import FloatArray
 from friedel.core.beam import Beam
 from friedel.core.grids import ReciprocalGrid
 from friedel.crystal import Crystal, PhaseSet, load_phase, load_phases, zone_axes, zone_frame
-from friedel.identify.counts.candidates import find_candidates
+from friedel.identify.counts.candidates import _polar, find_candidates
 from friedel.identify.counts.free_lattice import free_lattice_evidence
 from friedel.identify.counts.hypotheses import hypotheses_of
 from friedel.identify.counts.maps import CountMaps, map_counts
 from friedel.identify.counts.matching import CountOptions, PhaseEvidence, refine, weigh_phases
 from friedel.identify.counts.presence import presence_of, shipped_judge
-from friedel.identify.counts.template_bank import TemplateBank, build_bank
+from friedel.identify.counts.template_bank import AZIMUTHS, FREQUENCIES, TemplateBank, build_bank
 from friedel.identify.zone_names import name_orientations
 from friedel.simulate.patterns.diffraction import SpotPattern, diffract, orient, overlap
 from friedel.simulate.patterns.noise import Noise, expose
@@ -173,6 +173,18 @@ def test_axes_of_low_index_are_likelier_before_looking_than_other_directions(ban
     is_axis = np.abs(bank.frame[own, 2] @ axes.T) > 1.0 - 1e-9
     assert is_axis.any(axis=0).all()
     np.testing.assert_array_equal(bank.log_prior[own] > 0.0, is_axis.any(axis=1))
+
+
+def test_orientations_are_ranked_as_by_a_correlation_in_double_precision(bank: TemplateBank) -> None:
+    maps = maps_of(np.concatenate([exposed(spots_of(O3), 1000, 3), exposed(spots_of(O1, (1, 0, 0)), 300, 3)]))
+    found = find_candidates(maps, bank, len(PHASES), per_phase=8).template[:, 0]
+    own = bank.spectra[0]
+    waves = np.fft.rfft(_polar(maps, bank, slice(0, 6), None).astype(np.float64), axis=2)[..., :FREQUENCIES]
+    real, imag = np.split(own.coefficients.astype(np.float64), 2, axis=1)
+    products = np.einsum("nrf,frt->ntf", waves[:, own.rows], real - 1j * imag)
+    score = np.fft.irfft(products, AZIMUTHS, axis=2).max(axis=2)
+    ranked = -np.sort(-score, axis=1)[:, :8]
+    np.testing.assert_allclose(np.take_along_axis(score, found, axis=1), ranked, rtol=0.004)
 
 
 def test_a_direction_that_is_likelier_before_looking_is_refined_to_the_end(bank: TemplateBank) -> None:

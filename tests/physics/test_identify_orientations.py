@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from friedel.core.beam import Beam
-from friedel.crystal import PhaseSet, load_phases, zone_net
+from friedel.crystal import PhaseSet, load_phase, load_phases, zone_axes, zone_net
 from friedel.identify.counts.candidates import _best_of, _conjugate, _largest_product
 from friedel.identify.counts.template_bank import AZIMUTHS, FREQUENCIES, affordable_spacing_deg, build_bank
 from friedel.identify.orientations import beam_directions, frames_of, proper_rotations
@@ -93,3 +93,14 @@ def test_products_stay_below_what_single_precision_counts() -> None:
         reached = np.abs(rows @ own.coefficients).max(axis=(0, 1, 3)) / _largest_product(rows, own)
         assert (reached <= 1.0 + 1e-5).all()
         assert (reached > 0.2).all()
+
+
+@pytest.mark.parametrize("name", ["nmc811-o3", "si", "lifepo4", "tio2-rutile"])
+def test_about_a_hundredth_of_all_directions_lies_within_two_degrees_of_an_axis_of_low_index(name: str) -> None:
+    """What the log odds of such a direction rest on: half of all crystals lie there, ln(0.5 / 0.01) = 3.9."""
+    crystal = load_phase(name)
+    axes = zone_axes(crystal, 1) @ crystal.direct_basis_a
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    alike = (proper_rotations(crystal) @ axes.T).transpose(0, 2, 1).reshape(-1, 3)
+    n = len(np.unique(np.round(np.concatenate([alike, -alike]), 6) + 0.0, axis=0))
+    assert 0.5 < n * 0.5 * (1.0 - np.cos(np.deg2rad(2.0))) / 0.01 < 1.6

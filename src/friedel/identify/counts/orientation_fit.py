@@ -57,8 +57,7 @@ class Reflected:
 class Sight:
     """What the pattern holds where each reflection of some candidates falls (E).
 
-    What light says is known less well than to a thousandth: single precision is enough, and several times faster. A fit
-    of 145 natural logarithms changes by up to 0.05 at a million electrons per pattern, and by 0.4 at ten million.
+    Models of brightness are far less exact than single precision, which is several times faster.
 
     Parameters
     ----------

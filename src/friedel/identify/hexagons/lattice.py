@@ -210,5 +210,5 @@ def _best_matches(
     matched = np.isfinite(off)
     counts = matched.sum(axis=1)
     total = np.where(matched, off, 0.0) ** 2
-    best = int(np.lexsort((total.sum(axis=1) / counts, -counts))[0])
+    best = int(np.lexsort((total.sum(axis=1) / np.maximum(counts, 1), -counts))[0])
     return np.asarray(spots[nearest[best, matched[best]]])
