@@ -35,8 +35,8 @@ def pool_neighbours(electrons: AnyArray, judged: BoolArray) -> tuple[Float32Arra
     Notes
     -----
     With weights w, a sum of Poisson counts of mean m has the mean S(w) m and the variance S(w^2) m. Times S(w) / S(w^2)
-    both are S(w)^2 / S(w^2) times m again. The weights fall from 1 to 0 as the unlikeness, or the excess of light, grows
-    from 1 to 3.
+    both are S(w)^2 / S(w^2) times m again. The weights fall from 1 to 0 as the unlikeness or the excess of light
+    grows from 1 to 3.
     """
     ry, rx = electrons.shape[:2]
     cells = _cells(np.where(judged, electrons, 0.0))
